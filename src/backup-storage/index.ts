@@ -1,0 +1,28 @@
+import type { Database } from '../database/database.ts';
+import type { Operations } from '../job/operation.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Resource } from '../kernel/resource.ts';
+import { addLocalBackupStorage } from './add-local.ts';
+import type { BackupStorages } from './backup-storages.ts';
+import { getBackupStorageCapacity } from './capacity.ts';
+import { deleteBackupStorage, type StorageContents } from './delete.ts';
+import type * as messages from './messages.ts';
+import { changeBackupStorageState } from './state.ts';
+
+export function backupStorageOperations(parts: {
+  database: Database;
+  storages: BackupStorages;
+  contents: StorageContents;
+  clock: Clock;
+  resources: ReadonlyMap<string, Resource>;
+  log: Log;
+  reserved: readonly string[];
+}): Operations<typeof messages> {
+  return {
+    addLocalBackupStorage: addLocalBackupStorage(parts),
+    deleteBackupStorage: deleteBackupStorage(parts),
+    changeBackupStorageState: changeBackupStorageState(parts),
+    getBackupStorageCapacity: getBackupStorageCapacity(parts),
+  };
+}

@@ -1,0 +1,91 @@
+import { boolean, bytes, choice, list, text, uuid } from '../kernel/field.ts';
+import {
+  answerOf,
+  CREATION_PARAMETERS,
+  DELETION_PARAMETERS,
+  defineMessage,
+  defineQuery,
+  inventoryOf,
+  nothing,
+} from '../kernel/message.ts';
+import { DESCRIPTION, NAME } from '../kernel/properties.ts';
+import { BackupStorage } from './backup-storage.ts';
+
+const zstackPackage = 'org.zstack.header.storage.backup';
+const about = { resource: BackupStorage, zstackPackage };
+
+export const AddLocalBackupStorage = defineMessage({
+  ...about,
+  name: 'AddLocalBackupStorage',
+  doc: "Makes a directory of the service's machine a backup storage, attached to the default zone.",
+  source: 'related-chapters.md, Backup storage',
+  caller: 'admin',
+  kind: 'job',
+  route: 'POST /backup-storage/local',
+  parameters: {
+    name: NAME,
+    description: DESCRIPTION,
+    url: text('Absolute path of a directory; made if it does not exist, and otherwise empty.', {
+      max: 2048,
+      rule: { says: 'an absolute path such as /srv/images', test: (path) => path.startsWith('/') },
+    }),
+    ...CREATION_PARAMETERS,
+  },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const QueryBackupStorage = defineQuery(BackupStorage, {
+  route: 'GET /backup-storage',
+  source: 'zstack-api.md 3.1',
+  zstackPackage,
+});
+
+export const DeleteBackupStorage = defineMessage({
+  ...about,
+  name: 'DeleteBackupStorage',
+  doc: 'Deletes a backup storage and the copies on it; an image whose only copy it held is deleted too.',
+  source: 'related-chapters.md, Backup storage',
+  caller: 'admin',
+  kind: 'job',
+  route: 'DELETE /backup-storage/{uuid}',
+  parameters: {
+    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    ...DELETION_PARAMETERS,
+  },
+  answer: nothing,
+  successIfMissing: true,
+});
+
+export const ChangeBackupStorageState = defineMessage({
+  ...about,
+  name: 'ChangeBackupStorageState',
+  doc: 'Puts a backup storage into use or takes it out of use.',
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: {
+    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    stateEvent: choice('What to do.', { enable: 'state becomes Enabled', disable: 'state becomes Disabled' }),
+  },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const GetBackupStorageCapacity = defineMessage({
+  ...about,
+  name: 'GetBackupStorageCapacity',
+  doc: 'Adds up the capacities of the named backup storages, of those of the named zones, or of all.',
+  source: 'zstack-api.md 3.1',
+  caller: 'account',
+  kind: 'sync',
+  route: 'GET /backup-storage/capacities',
+  parameters: {
+    zoneUuids: list('Zones whose backup storages count.', uuid(''), { optional: true, min: 0 }),
+    backupStorageUuids: list('Backup storages that count.', uuid(''), { optional: true, min: 0 }),
+    all: boolean('Count every backup storage.', { default: false }),
+  },
+  answer: answerOf({
+    totalCapacity: bytes('Sum of the total capacities, in bytes.'),
+    availableCapacity: bytes('Sum of the available capacities, in bytes.'),
+  }),
+});

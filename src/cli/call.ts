@@ -1,0 +1,51 @@
+/** One call, from its words to what it answers. */
+import type { Message } from '../kernel/message.ts';
+import { showAnswer } from './answer.ts';
+import type { HttpAnswer } from './client.ts';
+import type { Connection } from './connection.ts';
+import type { Interrupts } from './interrupts.ts';
+import { restsUntilNextStart, waitForJob } from './job.ts';
+import type { Options } from './options.ts';
+import { readParameters } from './parameters.ts';
+import { jobUuidOf } from './request.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What the commands of one process share. */
+export interface CommandContext {
+  terminal: Terminal;
+  connection: Connection;
+  interrupts: Interrupts;
+  messages: readonly Message[];
+  /** True in a shell: a service that was started outlives the call. */
+  lasting: boolean;
+}
+
+/** Fulfilled with what the service answered, which is shown by then. */
+export async function call(
+  context: CommandContext,
+  message: Message,
+  words: readonly string[],
+  options: Options,
+): Promise<HttpAnswer> {
+  const { terminal, connection } = context;
+  const parameters = readParameters(message, words);
+  const accepted = await connection.send(message, parameters);
+  const { json, quiet } = options;
+  const silent = json || quiet;
+  if (accepted.status !== 202) {
+    const fields = typeof parameters.fields === 'string' ? parameters.fields.split(',') : undefined;
+    showAnswer(terminal, message, accepted, { json, quiet, fields });
+    return accepted;
+  }
+  const job = jobUuidOf(accepted);
+  if (!options.wait) {
+    if (json) showAnswer(terminal, message, accepted, { json, quiet });
+    else terminal.print(job);
+    const { stop } = await connection.server();
+    if (stop && !silent) terminal.remark(`The job ${restsUntilNextStart(context.lasting)}.`);
+    return accepted;
+  }
+  const answer = await waitForJob({ ...context, message, job, silent, printUuid: !json });
+  showAnswer(terminal, message, answer, { json, quiet });
+  return answer;
+}

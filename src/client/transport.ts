@@ -1,0 +1,113 @@
+/** One exchange with `/v1`, and what came of it. */
+import { type ErrorBody, fromErrorBody, IngotError } from '../kernel/errors.ts';
+import { type Message, pathVariables } from '../kernel/message.ts';
+import { nativeRoute } from '../kernel/native-route.ts';
+
+export interface Exchange {
+  status: number;
+  body: Record<string, unknown>;
+}
+
+export interface Request {
+  method: string;
+  /** Below the address, with its query. */
+  path: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** Where and how a message is sent. */
+export function requestFor(message: Message, parameters: Record<string, unknown>): Request {
+  const { method, path } = nativeRoute(message);
+  const inPath = pathVariables(path);
+  const rest = Object.entries(parameters).filter(
+    ([name, value]) => value !== undefined && value !== null && !inPath.includes(name),
+  );
+  const filled = inPath.reduce((text, name) => {
+    return text.replace(`{${name}}`, encodeURIComponent(String(parameters[name] ?? '')));
+  }, path);
+  if (method === 'GET' || method === 'DELETE') {
+    const query = message.query ? queryOf(Object.fromEntries(rest)) : addressOf(rest);
+    const text = query.toString();
+    return { method, path: `/v1${filled}${text === '' ? '' : `?${text}`}`, headers: {} };
+  }
+  return {
+    method,
+    path: `/v1${filled}`,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(Object.fromEntries(rest)),
+  };
+}
+
+function addressOf(parameters: [string, unknown][]): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of parameters) {
+    for (const item of [value].flat()) query.append(name, String(item));
+  }
+  return query;
+}
+
+function queryOf({ conditions, sortBy, sortDirection, fields, ...rest }: Record<string, unknown>) {
+  const query = addressOf(Object.entries(rest));
+  for (const condition of [conditions ?? []].flat()) query.append('q', conditionText(condition));
+  if (sortBy !== undefined) query.append('sort', `${sortDirection === 'desc' ? '-' : '+'}${sortBy}`);
+  if (Array.isArray(fields) && fields.length > 0) query.append('fields', fields.join(','));
+  return query;
+}
+
+/** Operators whose sign in an address is another than their name. */
+const SIGNS: Record<string, string> = { in: '?=', 'not in': '!?=', like: '~=', 'not like': '!~=' };
+
+function conditionText(condition: unknown): string {
+  if (typeof condition !== 'object' || condition === null) return String(condition);
+  const { name, op, value } = condition as { name: string; op: string; value?: unknown };
+  if (op === 'is null' || op === 'is not null') return `${name} ${op}`;
+  const text = Array.isArray(value)
+    ? value.map((item) => String(item).replace(/[\\,]/g, '\\$&')).join(',')
+    : String(value);
+  return `${name}${SIGNS[op] ?? op}${text}`;
+}
+
+/** Sends it. Rejects with what the service says is wrong, or with SYS.1015 where it can't be reached or understood. */
+export async function exchange(address: string, request: Request, using: typeof fetch): Promise<Exchange> {
+  let response: Response;
+  try {
+    response = await using(address + request.path, {
+      method: request.method,
+      headers: request.headers,
+      ...(request.body !== undefined && { body: request.body }),
+      ...(request.signal && { signal: request.signal }),
+    });
+  } catch (cause) {
+    if (request.signal?.aborted) throw cause;
+    throw new IngotError('SYS.1015', `${address} can't be reached: ${reasonOf(cause)}`, {
+      cause,
+      retryable: true,
+    });
+  }
+  const text = await response.text();
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw notIngot(address, response.status, text);
+  }
+  if (typeof body !== 'object' || body === null) throw notIngot(address, response.status, text);
+  const { error } = body as { error?: ErrorBody };
+  if (!response.ok) throw error ? fromErrorBody(error) : notIngot(address, response.status, text);
+  return { status: response.status, body: body as Record<string, unknown> };
+}
+
+function notIngot(address: string, status: number, text: string): IngotError {
+  return new IngotError(
+    'SYS.1015',
+    `${address} answered ${status} with what is no answer: ${text.slice(0, 200)}`,
+  );
+}
+
+/** fetch says 'fetch failed', and its cause says why. */
+function reasonOf(thrown: unknown): string {
+  const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  return cause instanceof Error ? cause.message || cause.name : String(cause);
+}

@@ -1,0 +1,181 @@
+/**
+ * Every setting, in one place. A setting comes from the command line's flag, else from the environment, else from
+ * `config.json` in the data directory, else from its default.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DataDirectory, defaultDataDirectory } from './data-directory.ts';
+import { IngotError, isSystemError } from './kernel/errors.ts';
+import { didYouMean } from './kernel/nearest.ts';
+
+interface Setting<T> {
+  /** How the value is written, for the help. */
+  form: string;
+  doc: string;
+  default: T;
+  read: (text: string) => T;
+}
+
+function setting<T>(form: string, doc: string, standard: T, read: (text: string) => T): Setting<T> {
+  return { form, doc, default: standard, read };
+}
+
+const text = (value: string) => value;
+
+function wholeNumber(least: number, most: number) {
+  return (value: string) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < least || number > most) {
+      throw new Error(`a whole number from ${least} to ${most} is expected`);
+    }
+    return number;
+  };
+}
+
+/** Name → setting. `listen` is `--listen`, `INGOT_LISTEN` and `"listen"` in the file. */
+export const SETTINGS = {
+  listen: setting('HOST:PORT', 'where to listen; port 0 takes a free one', '127.0.0.1:8080', (value) => {
+    splitListen(value);
+    return value;
+  }),
+  databaseUrl: setting(
+    'URL',
+    'postgres://user:password@host/name, for more than one process; by default SQLite in the data directory',
+    '',
+    text,
+  ),
+  logLevel: setting(
+    'LEVEL',
+    'trace, debug, info, warn, error or silent; the log goes to stderr as JSON lines',
+    'info',
+    (value) => {
+      if (!/^(trace|debug|info|warn|error|fatal|silent)$/.test(value))
+        throw new Error('trace, debug, info, warn, error or silent is expected');
+      return value;
+    },
+  ),
+  stallTimeout: setting(
+    'SECONDS',
+    'a download without a byte for so long is broken and resumed',
+    30,
+    wholeNumber(1, 3600),
+  ),
+  parallelJobs: setting('COUNT', 'jobs at once', 32, wholeNumber(1, 1000)),
+  jobLease: setting(
+    'SECONDS',
+    "how long another process waits before it takes over a dead one's jobs",
+    15,
+    wholeNumber(1, 600),
+  ),
+  keepJobs: setting('HOURS', 'how long ended jobs can be asked for', 168, wholeNumber(3, 8760)),
+  webHookHosts: setting(
+    'HOST,…',
+    'hosts, or host:port, that calls may have their results sent to (X-Web-Hook); none by default',
+    '',
+    (value) => {
+      const bad = value
+        .split(',')
+        .find((host) => host !== '' && !/^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i.test(host.trim()));
+      if (bad !== undefined)
+        throw new Error(`host names with commas between are expected, and '${bad}' is none`);
+      return value;
+    },
+  ),
+  caFile: setting('FILE', 'further certificate authorities to trust when downloading, in PEM', '', text),
+} as const;
+
+type SettingName = keyof typeof SETTINGS;
+
+export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] } & { data: DataDirectory };
+
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+export const environmentName = (name: string) => `INGOT_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
+export const flagName = (name: string) => `--${kebab(name)}`;
+
+/** Reads the configuration; `arguments_` are the flags. SYS.1007 for what can't be understood, naming where it stands. */
+export function readConfig(arguments_: readonly string[], environment: NodeJS.ProcessEnv): Config {
+  const names = Object.keys(SETTINGS) as SettingName[];
+  const flags = readFlags(arguments_, names);
+  const data = new DataDirectory(
+    resolve(flags.data ?? environment.INGOT_DATA ?? defaultDataDirectory(environment)),
+  );
+  const file = readConfigFile(data.configFile);
+  const config: Record<string, unknown> = { data };
+  for (const name of names) {
+    const sources: [string, unknown][] = [
+      [flagName(name), flags[kebab(name)]],
+      [environmentName(name), environment[environmentName(name)] || undefined],
+      [`"${name}" in ${data.configFile}`, file[name]],
+    ];
+    const [where, value] = sources.find(([, given]) => given !== undefined) ?? ['', undefined];
+    config[name] = value === undefined ? SETTINGS[name].default : readSetting(name, where, String(value));
+  }
+  return config as Config;
+}
+
+function readSetting(name: SettingName, where: string, value: string): unknown {
+  try {
+    return SETTINGS[name].read(value);
+  } catch (cause) {
+    throw new IngotError('SYS.1007', `${where} is '${value}', but ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readFlags(
+  arguments_: readonly string[],
+  names: readonly string[],
+): Record<string, string | undefined> {
+  const known = ['data', ...names.map(kebab)];
+  try {
+    return parseArgs({
+      args: [...arguments_],
+      options: Object.fromEntries(known.map((name) => [name, { type: 'string' as const }])),
+    }).values as Record<string, string | undefined>;
+  } catch (cause) {
+    const flag = /'(--?[\w-]+)/.exec((cause as Error).message)?.[1];
+    const hint = flag
+      ? didYouMean(
+          flag,
+          known.map((name) => `--${name}`),
+        )
+      : '';
+    throw new IngotError('SYS.1007', `${(cause as Error).message.split('. ')[0]}${hint}`, { cause });
+  }
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  let content: string;
+  try {
+    content = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ENOENT') return {};
+    throw error;
+  }
+  let file: unknown;
+  try {
+    file = JSON.parse(content);
+  } catch (cause) {
+    throw new IngotError('SYS.1007', `${path} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) {
+    throw new IngotError('SYS.1007', `${path} must hold a JSON object`);
+  }
+  const unknown = Object.keys(file).find((name) => !Object.hasOwn(SETTINGS, name));
+  if (unknown !== undefined) {
+    throw new IngotError(
+      'SYS.1007',
+      `${path} has the setting '${unknown}', which does not exist${didYouMean(unknown, Object.keys(SETTINGS))}`,
+    );
+  }
+  return file as Record<string, unknown>;
+}
+
+/** `127.0.0.1:8080`, `[::1]:8080`, `:8080` for every address. */
+export function splitListen(listen: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(listen);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) throw new Error('host:port is expected, such as 127.0.0.1:8080');
+  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
+}

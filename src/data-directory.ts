@@ -1,0 +1,96 @@
+/** The one directory that holds what the embedded service knows. One process at a time may use it. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { writeFileDurably } from './kernel/durable-file.ts';
+import { IngotError } from './kernel/errors.ts';
+
+/** Below the user's data home, as the XDG base directories are. */
+export function defaultDataDirectory(environment: NodeJS.ProcessEnv): string {
+  return join(environment.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'ingot');
+}
+
+export class DataDirectory {
+  readonly path: string;
+  #lock: DatabaseSync | undefined;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  get databaseFile(): string {
+    return join(this.path, 'ingot.sqlite');
+  }
+  get passwordFile(): string {
+    return join(this.path, 'admin-password');
+  }
+  get defaultStorage(): string {
+    return join(this.path, 'backup-storage');
+  }
+  get defaultPrimaryStorage(): string {
+    return join(this.path, 'primary-storage');
+  }
+  /** Where NFS servers are mounted. */
+  get mounts(): string {
+    return join(this.path, 'mounts');
+  }
+  get configFile(): string {
+    return join(this.path, 'config.json');
+  }
+  /** Where the running service listens: `http://127.0.0.1:8080`. */
+  get addressFile(): string {
+    return join(this.path, 'address');
+  }
+
+  /**
+   * Takes the directory for this process; SYS.1006 where another one has it. The lock is one of the operating
+   * system's, and so ends with the process, however it ends.
+   */
+  async lock({ create = true }: { create?: boolean } = {}): Promise<void> {
+    if (create) await mkdir(this.path, { recursive: true, mode: 0o750 });
+    else if (!existsSync(this.databaseFile)) {
+      throw new IngotError(
+        'SYS.1006',
+        `${this.path} is no data directory of an Ingot: it holds no database`,
+        {
+          elaboration: 'Name another one with --data or INGOT_DATA.',
+        },
+      );
+    }
+    const lock = new DatabaseSync(join(this.path, 'lock.sqlite'));
+    try {
+      lock.exec('pragma busy_timeout = 0; pragma locking_mode = exclusive; begin exclusive; commit;');
+    } catch {
+      lock.close();
+      const address = await this.address();
+      throw new IngotError(
+        'SYS.1006',
+        `another Ingot uses the data directory ${this.path} already${address ? `, and serves ${address}` : ''}`,
+        { elaboration: 'Stop it first, or give this one a directory of its own (--data or INGOT_DATA).' },
+      );
+    }
+    this.#lock = lock;
+  }
+
+  get locked(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  async publishAddress(address: string): Promise<void> {
+    await writeFileDurably(this.addressFile, `${address}\n`, 0o640);
+  }
+
+  /** Where a service on this directory listens, or was listening last. */
+  async address(): Promise<string | undefined> {
+    return (await readFile(this.addressFile, 'utf8').catch(() => '')).trim() || undefined;
+  }
+
+  async unlock(): Promise<void> {
+    if (!this.#lock) return;
+    await rm(this.addressFile, { force: true });
+    this.#lock.close();
+    this.#lock = undefined;
+  }
+}

@@ -1,0 +1,37 @@
+import type { Kysely } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import * as m0001 from './migrations/0001-images-and-stores.ts';
+import * as m0002 from './migrations/0002-tags.ts';
+import * as m0003 from './migrations/0003-accounts.ts';
+import * as m0004 from './migrations/0004-volumes.ts';
+import type { Syntax } from './syntax.ts';
+
+/** A step from one state of the tables to the next; never changed once released. */
+export interface MigrationStep {
+  up(kysely: Kysely<unknown>, syntax: Syntax): Promise<void>;
+}
+
+const STEPS: Record<string, MigrationStep> = {
+  '0001-images-and-stores': m0001,
+  '0002-tags': m0002,
+  '0003-accounts': m0003,
+  '0004-volumes': m0004,
+};
+
+/** Brings the tables up to date; two processes at once wait for each other. */
+export async function migrate<T>(sql: Kysely<T>, syntax: Syntax): Promise<void> {
+  const migrations: Record<string, Migration> = Object.fromEntries(
+    Object.entries(STEPS).map(([name, step]) => [
+      name,
+      { up: (kysely: Kysely<unknown>) => step.up(kysely, syntax) },
+    ]),
+  );
+  const migrator = new Migrator({
+    db: sql,
+    provider: { getMigrations: async () => migrations },
+    migrationTableName: 'migration',
+    migrationLockTableName: 'migrationLock',
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}

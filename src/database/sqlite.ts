@@ -1,0 +1,269 @@
+/**
+ * SQLite through node:sqlite: one connection that writes, one that only reads. SQLite lets one transaction
+ * write at a time anyway; readers see the last commit and wait for nobody (WAL).
+ */
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
+import {
+  DatabaseSync,
+  type SQLInputValue,
+  type StatementColumnMetadata,
+  type StatementSync,
+} from 'node:sqlite';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult,
+  SelectQueryNode,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely';
+import { compileRecord } from '../kernel/record.ts';
+import type { Syntax } from './syntax.ts';
+
+export const SQLITE_SYNTAX: Syntax = {
+  name: 'sqlite',
+  fold: (text) => sql`${text} collate nocase`,
+  indexedLength: Number.POSITIVE_INFINITY,
+  indexed: (text) => sql`${text} collate nocase`,
+  now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
+  among: (column, values) => sql`${column} in (select value from json_each(${JSON.stringify(values)}))`,
+  amongValue: (values) => JSON.stringify(values),
+};
+
+/** 0600: it holds digests of passwords and secret keys. SQLite gives what it keeps beside it the same mode. */
+function keepToOwner(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600));
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
+  } catch {
+    // Opening it says what is wrong, if it is more than somebody else's file.
+  }
+}
+
+export function openSqlite(path: string): Dialect {
+  keepToOwner(path);
+  return {
+    createAdapter: () => new Adapter(),
+    createDriver: () => new SqliteDriver(path),
+    createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  };
+}
+
+class Adapter extends SqliteAdapter {
+  /** Otherwise Kysely would have every read wait for the transaction that is under way. */
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+  /** A migration that is killed half-way leaves nothing. */
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+class SqliteDriver implements Driver {
+  readonly #path: string;
+  #writer: StatementCache | undefined;
+  #reader: StatementCache | undefined;
+  readonly #turn = new Turn();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async init(): Promise<void> {
+    const writer = new DatabaseSync(this.#path);
+    // FULL: a commit is on the disk before anyone hears of it.
+    writer.exec(`
+      pragma journal_mode = wal;
+      pragma synchronous = full;
+      pragma foreign_keys = on;
+      pragma busy_timeout = 5000;
+      pragma temp_store = memory;
+      pragma cache_size = -16384;
+    `);
+    this.#writer = new StatementCache(writer);
+    const reader = new DatabaseSync(this.#path);
+    reader.exec('pragma query_only = on; pragma busy_timeout = 5000; pragma cache_size = -32768;');
+    this.#reader = new StatementCache(reader);
+  }
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    if (!this.#writer || !this.#reader) throw new Error('the database is closed');
+    return new SqliteConnection(this.#writer, this.#reader, this.#turn);
+  }
+
+  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    // IMMEDIATE: a transaction that reads first and then writes can't find its snapshot outdated.
+    await (connection as SqliteConnection).begin();
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    (connection as SqliteConnection).end('commit');
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    (connection as SqliteConnection).end('rollback');
+  }
+
+  async releaseConnection(): Promise<void> {}
+
+  async destroy(): Promise<void> {
+    await this.#turn.take();
+    this.#reader?.close();
+    this.#writer?.close();
+    this.#reader = this.#writer = undefined;
+  }
+}
+
+class SqliteConnection implements DatabaseConnection {
+  readonly #writer: StatementCache;
+  readonly #reader: StatementCache;
+  readonly #turn: Turn;
+  #inTransaction = false;
+
+  constructor(writer: StatementCache, reader: StatementCache, turn: Turn) {
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#turn = turn;
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (this.#inTransaction) return this.#writer.run<R>(query);
+    if (SelectQueryNode.is(query.query) || /^\s*(select|with|explain)\b/i.test(query.sql)) {
+      return this.#reader.run<R>(query);
+    }
+    await this.#turn.take();
+    try {
+      return this.#writer.run<R>(query);
+    } finally {
+      this.#turn.give();
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: the contract is a generator, and there is nothing to stream lazily from
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error('streaming is not offered; page with limit');
+  }
+
+  async begin(): Promise<void> {
+    await this.#turn.take();
+    try {
+      this.#writer.run(CompiledQuery.raw('begin immediate'));
+      this.#inTransaction = true;
+    } catch (error) {
+      this.#turn.give();
+      throw error;
+    }
+  }
+
+  end(how: 'commit' | 'rollback'): void {
+    try {
+      // Some failures, a full disk for one, have SQLite roll back by itself.
+      if (how === 'commit' || this.#writer.inTransaction) this.#writer.run(CompiledQuery.raw(how));
+      this.#inTransaction = false;
+    } finally {
+      // A commit that failed leaves the transaction open: Kysely rolls it back next, and then gives the turn.
+      if (!this.#inTransaction || how === 'rollback') {
+        this.#inTransaction = false;
+        this.#turn.give();
+      }
+    }
+  }
+}
+
+/** Who writes now. First come, first served. */
+class Turn {
+  #taken = false;
+  readonly #waiting: (() => void)[] = [];
+
+  take(): Promise<void> | void {
+    if (!this.#taken) {
+      this.#taken = true;
+      return;
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#taken = false;
+  }
+}
+
+interface Prepared {
+  statement: StatementSync;
+  /** Absent where the statement returns no rows. */
+  toRow: ((values: unknown[]) => Row) | undefined;
+}
+
+type Row = Record<string, unknown>;
+
+/** Prepared statements by their text; the ones used longest ago are let go. */
+class StatementCache {
+  readonly #database: DatabaseSync;
+  readonly #prepared = new Map<string, Prepared>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  run<R>(query: CompiledQuery): QueryResult<R> {
+    const { statement, toRow } = this.#prepare(query.sql);
+    const parameters = query.parameters.map(toSqlite);
+    if (!toRow) {
+      const { changes, lastInsertRowid } = statement.run(...parameters);
+      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    }
+    const rows = (statement.all(...parameters) as unknown as unknown[][]).map((values) => toRow(values));
+    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
+  }
+
+  #prepare(text: string): Prepared {
+    let prepared = this.#prepared.get(text);
+    if (prepared) {
+      this.#prepared.delete(text);
+    } else {
+      const statement = this.#database.prepare(text);
+      const columns = statement.columns();
+      statement.setReturnArrays(true);
+      prepared = { statement, toRow: columns.length > 0 ? rowMaker(columns) : undefined };
+      if (this.#prepared.size >= 500) this.#prepared.delete(this.#prepared.keys().next().value ?? '');
+    }
+    this.#prepared.set(text, prepared);
+    return prepared;
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
+  close(): void {
+    this.#prepared.clear();
+    this.#database.close();
+  }
+}
+
+/** Rows as plain objects that all have one shape; those of node:sqlite are slow to write as JSON. */
+export function rowMaker(
+  columns: readonly Pick<StatementColumnMetadata, 'name' | 'type'>[],
+): (values: unknown[]) => Row {
+  return compileRecord<unknown[]>(
+    columns.map(({ name, type }, i) => [
+      name,
+      // SQLite has no booleans; columns declared so hold 0 and 1.
+      type?.toLowerCase() === 'boolean' ? `from[${i}] === null ? null : from[${i}] === 1` : `from[${i}]`,
+    ]),
+  );
+}
+
+function toSqlite(value: unknown): SQLInputValue {
+  if (value === undefined) return null;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  return value as SQLInputValue;
+}

@@ -1,0 +1,201 @@
+import type { IngotError } from '../kernel/errors.ts';
+import { formatSize } from '../kernel/format.ts';
+import type { DiskFacts, IsoFacts, Qcow2Facts } from './facts.ts';
+import { FILE_SYSTEM_HEAD } from './file-systems.ts';
+import { Head } from './head.ts';
+import { ISO_HEAD, type IsoVolume, readIso } from './iso.ts';
+import { readPartitionTable } from './partition-table.ts';
+import { isQcow2, QCOW2_HEAD, readQcow2 } from './qcow2.ts';
+import { Qcow2Maps } from './qcow2-maps.ts';
+import { checkRawSize, type RawDisk, readRaw } from './raw.ts';
+import { cutShort, refusal } from './refusal.ts';
+import { refuseForeign, refuseTrailer } from './signatures.ts';
+import { refuseText } from './text.ts';
+
+export interface InspectorOptions {
+  /** How many bytes are to come, where that is known: lets a file that is too short be refused early. */
+  totalSize?: number;
+  /** The largest disk that is taken, in bytes. Default 64 TiB. */
+  maxVirtualSize?: number;
+}
+
+type Judged =
+  | { format: 'qcow2'; facts: Omit<Qcow2Facts, 'format' | 'fileSize'>; maps: Qcow2Maps }
+  | { format: 'iso'; volume: IsoVolume; hybrid?: 'mbr' | 'gpt' }
+  | { format: 'raw'; disk: RawDisk };
+
+/** Enough to know what is no disk: signatures, and the title of a page. */
+const FIRST_LOOK = 4096;
+/** Enough for the header or the superblock of everything that is looked for. */
+const HEAD = Math.max(QCOW2_HEAD, ISO_HEAD, FILE_SYSTEM_HEAD);
+const TAIL = 512;
+const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
+
+/**
+ * Tells what a disk image is from its bytes, as they pass, never from its name: qcow2, ISO or raw, and a
+ * refusal with its reason for everything else. Nothing is read again and nothing else is opened.
+ *
+ * The verdict depends on the bytes alone, not on how they are cut into chunks. Keeps a head of 96 KiB and a
+ * tail of 512 bytes; of a qcow2 the places of the L2 tables to come too (up to a few MiB for tens of TiB).
+ */
+export class DiskInspector {
+  readonly #totalSize: number | undefined;
+  readonly #maxVirtualSize: number;
+  #seen = 0;
+  #head: Uint8Array | undefined = new Uint8Array(HEAD);
+  #judged: Judged | undefined;
+  readonly #tail = new Uint8Array(TAIL);
+  #refused: unknown;
+
+  constructor(options: InspectorOptions = {}) {
+    this.#totalSize = options.totalSize;
+    this.#maxVirtualSize = options.maxVirtualSize ?? MAX_VIRTUAL_SIZE;
+  }
+
+  /**
+   * The next bytes, any number of them; the chunk's memory is the caller's again afterwards.
+   * @throws IngotError IMG.1002 once what was seen is to be refused, and again at every later call
+   */
+  write(chunk: Uint8Array): void {
+    this.#orRefuse(() => {
+      let rest = chunk;
+      if (this.#head) rest = this.#fillHead(this.#head, chunk);
+      if (rest.length > 0) this.#pass(rest);
+    });
+  }
+
+  /**
+   * The verdict, once all bytes were written.
+   * @throws IngotError IMG.1002 when the image is refused
+   */
+  end(): DiskFacts {
+    return this.#orRefuse(() => {
+      if (this.#head && this.#seen < FIRST_LOOK) this.#lookFirst(this.#head.subarray(0, this.#seen));
+      if (this.#head) this.#judge(this.#head.subarray(0, this.#seen));
+      if (this.#totalSize !== undefined && this.#totalSize !== this.#seen) {
+        throw refusal(
+          'unknown',
+          `The image has ${this.#seen} bytes where ${this.#totalSize} were to come. Fetch it again`,
+        );
+      }
+      return this.#conclude(this.#seen);
+    });
+  }
+
+  #orRefuse<Result>(step: () => Result): Result {
+    if (this.#refused) throw this.#refused;
+    try {
+      return step();
+    } catch (error) {
+      this.#refused = error;
+      throw error;
+    }
+  }
+
+  /** Gives back what is behind the head. */
+  #fillHead(head: Uint8Array, chunk: Uint8Array): Uint8Array {
+    const before = this.#seen;
+    const taken = chunk.subarray(0, HEAD - before);
+    head.set(taken, before);
+    this.#seen += taken.length;
+    if (before < FIRST_LOOK && this.#seen >= FIRST_LOOK) this.#lookFirst(head.subarray(0, FIRST_LOOK));
+    if (this.#seen === HEAD) this.#judge(head);
+    return chunk.subarray(taken.length);
+  }
+
+  #pass(chunk: Uint8Array): void {
+    const judged = this.#judged;
+    if (judged?.format === 'qcow2') judged.maps.read(chunk, this.#seen);
+    else {
+      this.#keepTail(chunk);
+      if (this.#seen + chunk.length > this.#maxVirtualSize) throw this.#tooLarge();
+    }
+    this.#seen += chunk.length;
+  }
+
+  #lookFirst(bytes: Uint8Array): void {
+    const head = new Head(bytes);
+    if (isQcow2(head)) return;
+    refuseForeign(head);
+    refuseText(head, bytes.length < FIRST_LOOK);
+  }
+
+  /** Decides what it is. `bytes` is the head, or all there is. */
+  #judge(bytes: Uint8Array): void {
+    this.#head = undefined;
+    const head = new Head(bytes);
+    // What is not known before the end is held against the size at the end.
+    const fileSize = this.#totalSize ?? Number.POSITIVE_INFINITY;
+    if (isQcow2(head)) {
+      const header = readQcow2(head, this.#maxVirtualSize);
+      const maps = new Qcow2Maps(header);
+      maps.read(bytes, 0);
+      maps.check(fileSize);
+      this.#judged = { format: 'qcow2', facts: header.facts, maps };
+      return;
+    }
+    this.#keepTail(bytes);
+    const volume = readIso(head);
+    const table = volume && readPartitionTable(head);
+    if (volume) this.#judged = { format: 'iso', volume, ...(table && { hybrid: table.kind }) };
+    else this.#judged = { format: 'raw', disk: readRaw(head) };
+    if (this.#totalSize === undefined) return;
+    this.#checkSize(fileSize);
+    // One with nothing known in it may be of a format that only its end shows.
+    if (this.#judged.format === 'raw' && this.#judged.disk.contents !== 'unknown') checkRawSize(fileSize);
+  }
+
+  /** Refuses an ISO or a raw disk that is larger than allowed, or smaller than what is in it. */
+  #checkSize(fileSize: number): void {
+    const judged = this.#judged;
+    if (judged?.format === 'raw' && judged.disk.end > fileSize) {
+      const { contents, end } = judged.disk;
+      const what = contents === 'mbr' || contents === 'gpt' ? 'last partition' : `${contents} volume`;
+      throw cutShort('raw', `its ${what} reaches`, end, fileSize);
+    }
+    if (judged?.format === 'iso' && judged.volume.end > fileSize) {
+      throw cutShort('iso', 'its volume reaches', judged.volume.end, fileSize);
+    }
+    if (fileSize > this.#maxVirtualSize) throw this.#tooLarge();
+  }
+
+  #conclude(fileSize: number): DiskFacts {
+    const judged = this.#judged;
+    if (judged?.format === 'qcow2') {
+      judged.maps.check(fileSize);
+      return { format: 'qcow2', fileSize, ...judged.facts };
+    }
+    if (judged?.format === 'iso') {
+      this.#checkSize(fileSize);
+      const { label, bootable, udf } = judged.volume;
+      const facts: IsoFacts = { format: 'iso', virtualSize: fileSize, fileSize, label, bootable, udf };
+      return judged.hybrid ? { ...facts, hybrid: judged.hybrid } : facts;
+    }
+    refuseTrailer(new Head(this.#tail.subarray(Math.max(0, TAIL - fileSize))));
+    this.#checkSize(fileSize);
+    checkRawSize(fileSize);
+    const { contents = 'unknown', sectorSize } = judged?.disk ?? {};
+    return {
+      format: 'raw',
+      virtualSize: fileSize,
+      fileSize,
+      contents,
+      recognised: contents !== 'unknown',
+      ...(sectorSize && { sectorSize }),
+    };
+  }
+
+  #keepTail(chunk: Uint8Array): void {
+    if (chunk.length < TAIL) this.#tail.copyWithin(0, chunk.length);
+    const kept = chunk.subarray(Math.max(0, chunk.length - TAIL));
+    this.#tail.set(kept, TAIL - kept.length);
+  }
+
+  #tooLarge(): IngotError {
+    const most = this.#maxVirtualSize;
+    return refusal(
+      'unknown',
+      `The image is a disk of more than ${most} bytes (${formatSize(most)}), the largest allowed`,
+    );
+  }
+}

@@ -1,0 +1,137 @@
+/** The HTTP side: routes, request ids, errors, metrics. */
+import { randomUUID } from 'node:crypto';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { Histogram } from 'prom-client';
+import { IngotError, toIngotError } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Message } from '../kernel/message.ts';
+import { metrics } from '../kernel/metrics.ts';
+import type { JobProgress } from '../long-job/progress.ts';
+import { HttpProblem, sendError, sendJson } from './answers.ts';
+import type { Authenticators } from './authentication.ts';
+import { addCompression } from './compression.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { addDocumentation } from './documentation.ts';
+import { addJsonMessages } from './json-messages.ts';
+import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
+import { addRestRoutes } from './rest.ts';
+import type { WebHooks } from './web-hooks.ts';
+
+interface Parts {
+  dispatcher: Dispatcher;
+  authenticators: Authenticators;
+  webHooks: WebHooks;
+  progressOf: (jobUuid: string) => Promise<JobProgress | undefined>;
+  messages: readonly Message[];
+  log: Log;
+  version: string;
+  /** Rejects, saying why, while the service can't do its work. */
+  ready: () => Promise<void>;
+}
+
+const latency = new Histogram({
+  name: 'ingot_http_request_seconds',
+  help: 'How long calls took to be answered, in seconds, by route and status.',
+  labelNames: ['method', 'route', 'status'],
+  buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10],
+  registers: [metrics],
+});
+
+export function createApp(parts: Parts): FastifyInstance {
+  const app = Fastify({
+    // Fastify's own news (where it listens) are told by `serve` in words of its own.
+    loggerInstance: parts.log.child({}, { level: quieter(parts.log.level) }) as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    bodyLimit: 1_048_576,
+    requestTimeout: 60_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 72_000,
+    // Calls under way are answered; whoever stops the service bounds the wait.
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true },
+    // A query may name thousands of uuids, and they travel in its first line.
+    http: { maxHeaderSize: 131_072 },
+    // What fails before there is a route: a path that can't be read.
+    frameworkErrors: (error, _request, reply) =>
+      sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
+  });
+
+  // ZStack's clients send a JSON content type with an empty body too; and what is not JSON gets a 400 of ours.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') return done(null, undefined);
+    try {
+      done(null, JSON.parse(body as string));
+    } catch (error) {
+      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${(error as Error).message}`));
+    }
+  });
+
+  addCompression(app);
+  app.addHook('onSend', async (request, reply) => {
+    reply
+      .header('x-request-id', request.id)
+      .header('x-content-type-options', 'nosniff')
+      .header('cache-control', 'no-store');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    latency.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    parts.log.debug(
+      {
+        reqId: request.id,
+        method: request.method,
+        url: request.url.split('?')[0],
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      },
+      'call',
+    );
+  });
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toIngotError(thrown);
+    if (thrown instanceof HttpProblem && thrown.plain) {
+      return reply.code(thrown.status).type('text/plain;charset=utf-8').send(thrown.details);
+    }
+    const native = request.url.startsWith(`${NATIVE_PREFIX}/`);
+    if (native && thrown instanceof IngotError) return sendNativeError(reply, error);
+    if (thrown instanceof HttpProblem) return sendError(reply, thrown.status, error.toBody());
+    const status = (thrown as { statusCode?: number }).statusCode;
+    if (!(thrown instanceof IngotError) && status !== undefined && status < 500) {
+      return sendError(reply, status, new IngotError('SYS.1007', error.details).toBody());
+    }
+    if (error.code === 'SYS.1000') request.log.error({ err: thrown }, 'a call failed unexpectedly');
+    if (native) return sendNativeError(reply, error);
+    return sendError(reply, 503, error.toBody());
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0];
+    const hint = path?.startsWith('/zstack')
+      ? 'GET /openapi.json lists what there is'
+      : 'the API is below /v1, and as ZStack has it below /zstack/v1';
+    return sendError(reply, 404, new IngotError('SYS.1008', `there is nothing at ${path}; ${hint}`).toBody());
+  });
+
+  app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    try {
+      await parts.ready();
+      return sendJson(reply, 200, { status: 'ready' });
+    } catch (error) {
+      return sendJson(reply, 503, { status: 'not ready', reason: toIngotError(error).details });
+    }
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
+  );
+  addRestRoutes(app, parts);
+  addNativeRoutes(app, parts);
+  addJsonMessages(app, parts);
+  addDocumentation(app, parts);
+  return app;
+}
+
+function quieter(level: string): string {
+  return level === 'info' || level === 'debug' || level === 'trace' ? 'warn' : level;
+}

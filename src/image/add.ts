@@ -1,0 +1,235 @@
+/** AddImage: an image from a URL, on one or several backup storages (image chapter, Add Image). */
+import type { BackupStorages } from '../backup-storage/backup-storages.ts';
+import { chooseStorage } from '../backup-storage/choose.ts';
+import type { Database, Sql, SqlTransaction } from '../database/database.ts';
+import type { Call, JobOperation } from '../job/operation.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { IngotError, toErrorBody } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
+import { maskedUrl } from '../kernel/masked-url.ts';
+import { bornAt } from '../kernel/properties.ts';
+import type { InventoryOf, Resource } from '../kernel/resource.ts';
+import { newUuid } from '../kernel/uuid.ts';
+import { requireFreeUuid, requireInventory } from '../query/find.ts';
+import type { AddImageState, Landing, Taken } from './add-state.ts';
+import { commitCopies } from './commit.ts';
+import {
+  type Copy,
+  type CopyFailure,
+  copyPath,
+  forgetCopy,
+  insertCopy,
+  noneHasIt,
+  requireUsableStorage,
+  reserve,
+} from './copies.ts';
+import { hostArchitecture, isParavirtual } from './guest.ts';
+import { Image } from './image.ts';
+import type { AddImage } from './messages.ts';
+import { type TransferSettings, takeIn } from './take-in.ts';
+import { requireFittingMediaType } from './update.ts';
+
+export interface AddImageParts {
+  database: Database;
+  storages: BackupStorages;
+  clock: Clock;
+  log: Log;
+  transfer: TransferSettings;
+  resources: ReadonlyMap<string, Resource>;
+}
+
+export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, AddImageState> {
+  return {
+    async admit(call, tx) {
+      const { parameters, caller } = call;
+      // An ISO may be declared raw, as the chapter knows no format iso; its bytes are an iso all the same.
+      const format =
+        parameters.mediaType === 'ISO' && parameters.format === 'raw' ? 'iso' : parameters.format;
+      const mediaType = parameters.mediaType ?? (format === 'iso' ? 'ISO' : undefined);
+      requireFittingMediaType(mediaType, format, parameters.system);
+      if (parameters.resourceUuid)
+        await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
+      const imageUuid = parameters.resourceUuid ?? newUuid();
+      const path = copyPath(caller.accountUuid, imageUuid);
+      const { usable, failures } = await chooseStorages(tx, parameters.backupStorageUuids);
+      const now = parts.clock.now();
+      await insertImage(tx, call, imageUuid, now);
+      const copies = usable.map((storageUuid) => ({ storageUuid, path }));
+      for (const copy of copies) {
+        await insertCopy(tx, imageUuid, copy, await parts.storages.driver(copy.storageUuid, tx), now);
+      }
+      return { target: imageUuid, checkpoint: { imageUuid, copies, failures } };
+    },
+
+    async run(job) {
+      return endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+    },
+
+    undo: (job) => undoTakingIn(parts, job.checkpoint),
+  };
+}
+
+/** Makes what was taken in visible, and returns the last step. Rejects when no storage has it. */
+export async function endTakingIn(
+  parts: Pick<AddImageParts, 'database' | 'storages' | 'clock'>,
+  { imageUuid, copies, failures: refused }: AddImageState,
+  taken: Landing,
+  signal: AbortSignal,
+): Promise<(tx: SqlTransaction) => Promise<{ inventory: InventoryOf<typeof Image> }>> {
+  const { landed, failures } = await commitCopies(parts, copies, taken, signal);
+  const all = [...refused, ...taken.failures, ...failures];
+  if (landed.length === 0) throw noneHasIt(all);
+  return async (tx) => {
+    const gone = await withoutRow(tx, imageUuid, landed);
+    const told = [...all, ...gone];
+    if (gone.length === landed.length) throw noneHasIt(told);
+    for (const copy of copies) {
+      const { storageUuid } = copy;
+      // The deletion of the storage may have looked for bytes before these were there.
+      if (gone.some(({ backupStorageUuid }) => backupStorageUuid === storageUuid))
+        await removeBytes(parts, copy, tx).catch(() => {});
+      else if (landed.includes(storageUuid))
+        await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
+      else await forgetCopy(tx, imageUuid, storageUuid);
+    }
+    await makeImageReady(tx, imageUuid, taken, parts.clock.now());
+    const inventory = await requireInventory(tx, Image, imageUuid);
+    return { inventory, ...(told.length > 0 && { failures: told }) };
+  };
+}
+
+/** Takes back all that taking an image in has begun; what it returns is the last step. */
+export async function undoTakingIn(
+  parts: Pick<AddImageParts, 'database' | 'storages'>,
+  { imageUuid, copies }: AddImageState,
+): Promise<(tx: SqlTransaction) => Promise<void>> {
+  for (const copy of copies) await removeBytes(parts, copy);
+  return async (tx) => {
+    for (const copy of copies) await forgetCopy(tx, imageUuid, copy.storageUuid);
+    await tx.deleteFrom('image').where('uuid', '=', imageUuid).execute();
+  };
+}
+
+/** The named storages, those that can't take the image aside; or one chosen at random. */
+export async function chooseStorages(
+  tx: SqlTransaction,
+  named: string[] | undefined,
+  choose: () => Promise<string> = () => chooseStorage(tx, 0),
+): Promise<{ usable: string[]; failures: CopyFailure[] }> {
+  if (named === undefined) return { usable: [await choose()], failures: [] };
+  const usable: string[] = [];
+  const failures: CopyFailure[] = [];
+  for (const uuid of new Set(named)) {
+    try {
+      await requireUsableStorage(tx, uuid);
+      usable.push(uuid);
+    } catch (error) {
+      // A uuid that names nothing is a mistake in the call, and not a storage that fails.
+      if (error instanceof IngotError && error.code === 'SYS.1003') throw error;
+      failures.push({ backupStorageUuid: uuid, error: toErrorBody(error) });
+    }
+  }
+  if (usable.length === 0) throw noneHasIt(failures);
+  return { usable, failures };
+}
+
+async function insertImage(
+  tx: SqlTransaction,
+  call: Call<typeof AddImage>,
+  uuid: string,
+  now: number,
+): Promise<void> {
+  const { parameters } = call;
+  await tx
+    .insertInto('image')
+    .values({
+      uuid,
+      name: parameters.name,
+      description: parameters.description ?? null,
+      state: 'Enabled',
+      status: 'Downloading',
+      size: 0,
+      actualSize: 0,
+      md5Sum: null,
+      sha256Sum: null,
+      url: maskedUrl(parameters.url),
+      mediaType: parameters.mediaType ?? (parameters.format === 'iso' ? 'ISO' : 'RootVolumeTemplate'),
+      guestOsType: parameters.guestOsType ?? null,
+      platform: parameters.platform,
+      architecture: parameters.architecture ?? hostArchitecture(),
+      type: parameters.type,
+      format: parameters.format ?? null,
+      system: parameters.system,
+      virtio: parameters.virtio ?? isParavirtual(parameters.platform),
+      ...bornAt(now),
+    })
+    .execute();
+}
+
+/** Those of the storages that were deleted by force while the image was being written to them. */
+async function withoutRow(
+  tx: SqlTransaction,
+  imageUuid: string,
+  landed: readonly string[],
+): Promise<CopyFailure[]> {
+  const rows = await tx
+    .selectFrom('imageBackupStorageRef')
+    .select('backupStorageUuid')
+    .where('imageUuid', '=', imageUuid)
+    .execute();
+  const known = new Set(rows.map((row) => row.backupStorageUuid));
+  return landed
+    .filter((uuid) => !known.has(uuid))
+    .map((backupStorageUuid) => {
+      const error = new IngotError('SYS.1006', `backup storage ${backupStorageUuid} was deleted meanwhile`);
+      return { backupStorageUuid, error: error.toBody() };
+    });
+}
+
+async function makeCopyReady(
+  tx: SqlTransaction,
+  imageUuid: string,
+  storageUuid: string,
+  bytes: number,
+  now: number,
+): Promise<void> {
+  await reserve(tx, imageUuid, storageUuid, bytes);
+  await tx
+    .updateTable('imageBackupStorageRef')
+    .set({ status: 'Ready', lastOpDate: now })
+    .where('imageUuid', '=', imageUuid)
+    .where('backupStorageUuid', '=', storageUuid)
+    .execute();
+}
+
+async function makeImageReady(tx: SqlTransaction, uuid: string, taken: Taken, now: number): Promise<void> {
+  await tx
+    .updateTable('image')
+    .set({
+      status: 'Ready',
+      size: taken.virtualSize,
+      actualSize: taken.bytes,
+      md5Sum: taken.md5,
+      sha256Sum: taken.sha256,
+      format: taken.format,
+      mediaType: taken.mediaType,
+      lastOpDate: now,
+    })
+    .where('uuid', '=', uuid)
+    .execute();
+}
+
+async function removeBytes(
+  parts: Pick<AddImageParts, 'database' | 'storages'>,
+  copy: Copy,
+  on: Sql = parts.database.sql,
+): Promise<void> {
+  const known = await on
+    .selectFrom('backupStorage')
+    .select('uuid')
+    .where('uuid', '=', copy.storageUuid)
+    .executeTakeFirst();
+  // Gone with its storage.
+  if (!known) return;
+  await (await parts.storages.driver(copy.storageUuid, on)).remove(copy.path);
+}

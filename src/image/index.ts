@@ -1,0 +1,42 @@
+import type { Settings } from '../global-config/settings.ts';
+import type { Operations } from '../job/operation.ts';
+import type { JobRunner } from '../job/runner.ts';
+import { type AddImageParts, addImage } from './add.ts';
+import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
+import { calculateImageHash, syncImageSize } from './checks.ts';
+import { deleteImage } from './delete.ts';
+import { expungeImage, recoverImage } from './expunge.ts';
+import type * as messages from './messages.ts';
+import { setImageBootMode } from './set-boot-mode.ts';
+import { changeImageState } from './state.ts';
+import type { TemplateParts } from './template.ts';
+import {
+  createDataVolumeTemplateFromVolumeSnapshot,
+  createRootVolumeTemplateFromVolumeSnapshot,
+} from './template-from-snapshot.ts';
+import {
+  createDataVolumeTemplateFromVolume,
+  createRootVolumeTemplateFromRootVolume,
+} from './template-from-volume.ts';
+import { updateImage } from './update.ts';
+
+export function imageOperations(
+  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings },
+): Operations<typeof messages> {
+  return {
+    addImage: addImage(parts),
+    updateImage: updateImage(parts),
+    changeImageState: changeImageState(parts),
+    deleteImage: deleteImage(parts),
+    createRootVolumeTemplateFromRootVolume: createRootVolumeTemplateFromRootVolume(parts),
+    createRootVolumeTemplateFromVolumeSnapshot: createRootVolumeTemplateFromVolumeSnapshot(parts),
+    createDataVolumeTemplateFromVolume: createDataVolumeTemplateFromVolume(parts),
+    createDataVolumeTemplateFromVolumeSnapshot: createDataVolumeTemplateFromVolumeSnapshot(parts),
+    expungeImage: expungeImage(parts),
+    recoverImage: recoverImage(parts),
+    setImageBootMode: setImageBootMode(parts),
+    syncImageSize: syncImageSize(parts),
+    calculateImageHash: calculateImageHash(parts),
+    getCandidateBackupStorageForCreatingImage: getCandidateBackupStorageForCreatingImage(parts),
+  };
+}

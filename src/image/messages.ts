@@ -1,0 +1,305 @@
+import { BackupStorage } from '../backup-storage/backup-storage.ts';
+import { boolean, bytes, choice, defaulted, list, optional, text, uuid } from '../kernel/field.ts';
+import {
+  CREATION_PARAMETERS,
+  DELETION_PARAMETERS,
+  defineMessage,
+  defineQuery,
+  inventoriesOf,
+  inventoryOf,
+  nothing,
+} from '../kernel/message.ts';
+import { DESCRIPTION, NAME } from '../kernel/properties.ts';
+import { ARCHITECTURE, FORMAT, GUEST_OS_TYPE, Image, MEDIA_TYPE, PLATFORM } from './image.ts';
+
+const about = { resource: Image, zstackPackage: 'org.zstack.header.image' };
+
+const IMAGE = uuid('The image.', { references: 'Image' });
+const SYSTEM = boolean('Whether only appliance virtual machines are made from it.');
+const VIRTIO = boolean('Whether the guest has virtio drivers; by default as its platform says.', {
+  since: '4.1.2',
+  optional: true,
+});
+
+function hexDigest(algorithm: string, digits: number) {
+  return text(`${algorithm} that the bytes must have, in hex; another one is an error.`, {
+    since: 'ingot',
+    optional: true,
+    max: 128,
+    rule: {
+      says: `${digits} hex digits`,
+      test: (digest) => digest.length === digits && /^[0-9a-fA-F]+$/.test(digest),
+    },
+  });
+}
+
+export const AddImage = defineMessage({
+  ...about,
+  name: 'AddImage',
+  doc: 'Takes an image in from a URL: downloads, checks and keeps it on the named backup storages. Succeeds when at least one has it.',
+  source: 'image chapter, Add Image',
+  caller: 'admin',
+  kind: 'job',
+  route: 'POST /images',
+  parameters: {
+    name: NAME,
+    description: DESCRIPTION,
+    url: text('Where the bytes are: an http:// or https:// URL.', {
+      max: 2048,
+      url: true,
+      rule: {
+        says: 'an http:// or https:// URL',
+        test: (url) => /^https?:\/\/[^/\s]/i.test(url) && URL.canParse(url),
+      },
+    }),
+    mediaType: optional(
+      MEDIA_TYPE,
+      'What the image is for; RootVolumeTemplate by default, or ISO where the bytes are one.',
+    ),
+    guestOsType: GUEST_OS_TYPE,
+    system: defaulted(SYSTEM, false),
+    format: optional(FORMAT, 'How the bytes are laid out; must be true. By default what the bytes show.'),
+    platform: defaulted(PLATFORM, 'Linux'),
+    architecture: optional(ARCHITECTURE, "Processor it runs on; by default the service's own machine's."),
+    virtio: VIRTIO,
+    backupStorageUuids: list(
+      'Backup storages to keep it on; one that can take it is chosen at random by default.',
+      uuid('', { references: 'BackupStorage' }),
+      { optional: true, max: 100 },
+    ),
+    md5Sum: hexDigest('MD5', 32),
+    sha256Sum: hexDigest('SHA-256', 64),
+    type: choice('Reserved.', { zstack: '' }, { default: 'zstack' }),
+    ...CREATION_PARAMETERS,
+  },
+  answer: inventoryOf(Image),
+});
+
+export const QueryImage = defineQuery(Image, {
+  route: 'GET /images',
+  source: 'image chapter, Query Image',
+});
+
+export const UpdateImage = defineMessage({
+  ...about,
+  name: 'UpdateImage',
+  doc: 'Changes what an image says of itself; what is not given stays as it is.',
+  source: 'zstack-api.md 2.2',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: {
+    uuid: IMAGE,
+    name: optional(NAME),
+    description: DESCRIPTION,
+    guestOsType: GUEST_OS_TYPE,
+    mediaType: optional(MEDIA_TYPE),
+    format: optional(FORMAT, 'How the bytes are laid out; only what they really are is accepted.'),
+    system: optional(SYSTEM),
+    platform: optional(PLATFORM),
+    architecture: optional(ARCHITECTURE),
+    virtio: VIRTIO,
+  },
+  answer: inventoryOf(Image),
+});
+
+export const ChangeImageState = defineMessage({
+  ...about,
+  name: 'ChangeImageState',
+  doc: 'Allows or forbids creating virtual machines from an image.',
+  source: 'image chapter, Change State',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: {
+    uuid: IMAGE,
+    stateEvent: choice('What to do.', { enable: 'state becomes Enabled', disable: 'state becomes Disabled' }),
+  },
+  answer: inventoryOf(Image),
+});
+
+export const DeleteImage = defineMessage({
+  ...about,
+  name: 'DeleteImage',
+  doc: 'Deletes an image from the named backup storages or from all. It is gone with its last copy, and can not be brought back, unless the setting image/deletionPolicy says otherwise.',
+  source: 'image chapter, Delete Image',
+  caller: 'admin',
+  kind: 'job',
+  route: 'DELETE /images/{uuid}',
+  parameters: {
+    uuid: IMAGE,
+    backupStorageUuids: list(
+      'Backup storages to delete it from; all by default.',
+      uuid('', { references: 'BackupStorage' }),
+      { optional: true, max: 100 },
+    ),
+    ...DELETION_PARAMETERS,
+  },
+  answer: nothing,
+  successIfMissing: true,
+});
+
+const COPIES = list(
+  'Backup storages whose copies are meant; all that are marked Deleted by default.',
+  uuid('', { references: 'BackupStorage' }),
+  { optional: true, max: 100 },
+);
+const SAME_AGAIN = uuid('The image again; without effect.', { since: '3.2.0', optional: true });
+
+export const ExpungeImage = defineMessage({
+  ...about,
+  name: 'ExpungeImage',
+  doc: 'Deletes the bytes of copies that are marked Deleted. An image that is gone already is no error.',
+  source: 'zstack-api.md 5.3',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /images/{imageUuid}/actions',
+  parameters: { imageUuid: IMAGE, backupStorageUuids: COPIES, uuid: SAME_AGAIN },
+  answer: nothing,
+  successIfMissing: true,
+});
+
+export const RecoverImage = defineMessage({
+  ...about,
+  name: 'RecoverImage',
+  doc: 'Brings copies back that are marked Deleted.',
+  source: 'zstack-api.md 5.3',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /images/{imageUuid}/actions',
+  parameters: { imageUuid: IMAGE, backupStorageUuids: COPIES, uuid: SAME_AGAIN },
+  answer: inventoryOf(Image),
+});
+
+export const SyncImageSize = defineMessage({
+  ...about,
+  name: 'SyncImageSize',
+  doc: 'Looks how large the copy on the storage is; another size than when it was taken in is an error.',
+  source: 'zstack-api.md 2.1',
+  caller: 'account',
+  kind: 'job',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: { uuid: IMAGE },
+  answer: inventoryOf(Image),
+});
+
+export const CalculateImageHash = defineMessage({
+  ...about,
+  name: 'CalculateImageHash',
+  doc: 'Reads a copy from its storage and computes its digest; another one than is known already is an error.',
+  source: 'zstack-api.md 2.2',
+  caller: 'account',
+  kind: 'job',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: {
+    uuid: IMAGE,
+    backupStorageUuid: uuid('The backup storage whose copy is read.', {
+      since: '4.1.0',
+      references: 'BackupStorage',
+    }),
+    algorithm: choice(
+      'Which digest.',
+      { md5: 'into md5Sum', sha256: 'into sha256Sum' },
+      { since: '4.1.0', default: 'md5' },
+    ),
+  },
+  answer: inventoryOf(Image),
+});
+
+export const SetImageBootMode = defineMessage({
+  ...about,
+  name: 'SetImageBootMode',
+  doc: 'Says how machines made from an image boot: its tag bootMode::….',
+  source: 'zstack-api.md 2.2',
+  caller: 'account',
+  kind: 'change',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: {
+    uuid: IMAGE,
+    bootMode: choice(
+      'How they boot.',
+      { Legacy: 'BIOS; not on aarch64', UEFI: '', UEFI_WITH_CSM: 'UEFI that can do as BIOS' },
+      { since: '3.9.0' },
+    ),
+  },
+  answer: nothing,
+});
+
+export const GetCandidateBackupStorageForCreatingImage = defineMessage({
+  ...about,
+  name: 'GetCandidateBackupStorageForCreatingImage',
+  doc: 'Lists the backup storages that could take an image now: Enabled, Connected, attached to a zone, with room.',
+  source: 'zstack-api.md 2.1',
+  caller: 'account',
+  kind: 'sync',
+  route: 'GET /images/candidate-backup-storage',
+  parameters: { size: bytes('How large the image is, in bytes.', { since: 'ingot', default: 0 }) },
+  answer: inventoriesOf(BackupStorage),
+});
+const TEMPLATE = {
+  name: NAME,
+  description: DESCRIPTION,
+  backupStorageUuids: list(
+    'Backup storages to keep it on; one that can take it is chosen at random by default.',
+    uuid('', { references: 'BackupStorage' }),
+    { optional: true, max: 100 },
+  ),
+  ...CREATION_PARAMETERS,
+};
+
+const ROOT_TEMPLATE = {
+  ...TEMPLATE,
+  platform: optional(PLATFORM, "What runs in it; by default as the volume's image says, else Linux."),
+  guestOsType: optional(GUEST_OS_TYPE, "The operating system; by default as the volume's image says."),
+  architecture: optional(ARCHITECTURE, "Processor it runs on; by default as the volume's image says."),
+  system: defaulted(SYSTEM, false),
+  virtio: VIRTIO,
+};
+
+export const CreateRootVolumeTemplateFromRootVolume = defineMessage({
+  ...about,
+  name: 'CreateRootVolumeTemplateFromRootVolume',
+  doc: 'Makes an image of a root volume, which stands alone. Succeeds when at least one backup storage has it.',
+  source: 'image chapter, Create RootVolumeTemplate From Root Volume',
+  caller: 'account',
+  kind: 'job',
+  route: 'POST /images/root-volume-templates/from/volumes/{rootVolumeUuid}',
+  parameters: { ...ROOT_TEMPLATE, rootVolumeUuid: uuid('The root volume.', { references: 'Volume' }) },
+  answer: inventoryOf(Image),
+});
+
+export const CreateRootVolumeTemplateFromVolumeSnapshot = defineMessage({
+  ...about,
+  name: 'CreateRootVolumeTemplateFromVolumeSnapshot',
+  doc: 'Makes an image of a snapshot of a root volume, which stands alone. Succeeds when at least one backup storage has it.',
+  source: 'image chapter, Create RootVolumeTemplate From Volume Snapshot',
+  caller: 'account',
+  kind: 'job',
+  route: 'POST /images/root-volume-templates/from/volume-snapshots/{snapshotUuid}',
+  parameters: { ...ROOT_TEMPLATE, snapshotUuid: uuid('The snapshot.', { references: 'VolumeSnapshot' }) },
+  answer: inventoryOf(Image),
+});
+
+export const CreateDataVolumeTemplateFromVolume = defineMessage({
+  ...about,
+  name: 'CreateDataVolumeTemplateFromVolume',
+  doc: 'Makes an image for data volumes of a volume, root or data, which stands alone. Succeeds when at least one backup storage has it.',
+  source: 'image chapter, Create DataVolumeTemplate From Volume',
+  caller: 'account',
+  kind: 'job',
+  route: 'POST /images/data-volume-templates/from/volumes/{volumeUuid}',
+  parameters: { ...TEMPLATE, volumeUuid: uuid('The volume.', { references: 'Volume' }) },
+  answer: inventoryOf(Image),
+});
+
+export const CreateDataVolumeTemplateFromVolumeSnapshot = defineMessage({
+  ...about,
+  name: 'CreateDataVolumeTemplateFromVolumeSnapshot',
+  doc: 'Makes an image for data volumes of a snapshot, which stands alone. Succeeds when at least one backup storage has it.',
+  source: 'zstack-api.md 2.1',
+  caller: 'account',
+  kind: 'job',
+  route: 'POST /images/data-volume-templates/from/volume-snapshots/{snapshotUuid}',
+  parameters: { ...TEMPLATE, snapshotUuid: uuid('The snapshot.', { references: 'VolumeSnapshot' }) },
+  answer: inventoryOf(Image),
+});

@@ -1,0 +1,184 @@
+/** The pass of an AddImage: source → meter → digests → inspection → all storages, once, and resumed after a death. */
+import { Counter } from 'prom-client';
+import type { BackupStorages } from '../backup-storage/backup-storages.ts';
+import type { Database } from '../database/database.ts';
+import { checkDeclaredFormat } from '../disk/declared.ts';
+import { DiskInspector } from '../disk/inspector.ts';
+import { type Job, LeaseLost, ServiceStopping } from '../job/operation.ts';
+import { IngotError } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Message } from '../kernel/message.ts';
+import { metrics } from '../kernel/metrics.ts';
+import { httpSource } from '../transfer/http-source.ts';
+import type { Sink } from '../transfer/sink.ts';
+import type { Source } from '../transfer/source.ts';
+import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
+import type { AddImageState, Landing, Taken } from './add-state.ts';
+import { type Copy, requirePhysicalRoom, reserve } from './copies.ts';
+import type { AddImage } from './messages.ts';
+
+export interface TransferSettings {
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  stallTimeout: number;
+  /** Certificates in PEM that are trusted besides the usual authorities'. */
+  ca?: string;
+}
+
+interface Parts {
+  database: Database;
+  storages: BackupStorages;
+  log: Log;
+}
+
+type AddImageJob = Job<typeof AddImage, AddImageState>;
+type IntakeJob = Pick<Job<Message, AddImageState>, 'call' | 'checkpoint' | 'signal' | 'report' | 'save'>;
+
+const takenIn = new Counter({
+  name: 'ingot_image_bytes_total',
+  help: 'Bytes taken in from sources.',
+  registers: [metrics],
+});
+
+/** What a death may cost: so many bytes, or so many milliseconds of the download. */
+const CHECKPOINTS = { bytes: 32 * 1024 * 1024, milliseconds: 1000 };
+
+/** Brings the bytes in and checks them, or finds that an earlier process has. */
+export async function takeIn(
+  parts: Parts & { transfer: TransferSettings },
+  job: AddImageJob,
+): Promise<Landing> {
+  const { parameters } = job.call;
+  return bringIn(parts, job, {
+    source: () =>
+      httpSource(parameters.url, {
+        stallTimeout: parts.transfer.stallTimeout,
+        ...(parts.transfer.ca !== undefined && { ca: parts.transfer.ca }),
+      }),
+    judge: (result) => check(parameters, result),
+  });
+}
+
+interface Passed {
+  sha256: string;
+  md5: string;
+  inspector: DiskInspector;
+}
+
+/** What one kind of taking in differs in from another. */
+export interface Intake {
+  source: () => Source | Promise<Source>;
+  /** What the bytes are, or an error where they are not what they should be. */
+  judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
+}
+
+/** The pass itself, for any source; see `takeIn`. */
+export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Promise<Landing> {
+  const { taken } = job.checkpoint;
+  if (taken) return { ...taken, writers: new Map() };
+
+  const log = parts.log.child({ job: job.call.id, image: job.checkpoint.imageUuid });
+  let counted = job.checkpoint.transfer?.offset ?? 0;
+  const result = await transfer({
+    source: await intake.source(),
+    sinks: await Promise.all(job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy))),
+    inspect: () => new DiskInspector(),
+    signal: transferSignal(job.signal),
+    ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
+    checkpointPolicy: CHECKPOINTS,
+    onCheckpoint: (transfer) => job.save({ ...job.checkpoint, transfer }),
+    onProgress: ({ bytes, total, resumedBytes }) => {
+      job.report({
+        bytesDone: bytes,
+        ...(total !== undefined && { bytesTotal: total }),
+        bytesResumed: resumedBytes,
+      });
+      if (bytes > counted) takenIn.inc(bytes - counted);
+      counted = bytes;
+    },
+    onEvent: (event) => log.info(event, 'transfer'),
+  });
+
+  try {
+    const checked = intake.judge(result);
+    const { bytes, sha256, md5, writers } = result;
+    const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
+      backupStorageUuid,
+      error: error.toBody(),
+    }));
+    const taken: Taken = { bytes, sha256, md5, ...checked, failures };
+    // From here on, only making the copies visible is left, whatever dies.
+    await job.save({ ...job.checkpoint, taken });
+    return { ...taken, writers };
+  } catch (error) {
+    await Promise.allSettled(
+      [...result.writers.values()].map((writer) => writer.abort({ keep: error instanceof LeaseLost })),
+    );
+    throw error;
+  }
+}
+
+async function sinkFor(parts: Parts, job: IntakeJob, copy: Copy): Promise<Sink> {
+  const { imageUuid, transfer } = job.checkpoint;
+  const driver = await parts.storages.driver(copy.storageUuid);
+  let begun = false;
+  return {
+    id: copy.storageUuid,
+    open: (options) => {
+      begun = true;
+      return driver.create(copy.path, options);
+    },
+    readPartial: (range) => driver.readPartial(copy.path, range),
+    /** Told the whole size as soon as it is known, else what has come so far. */
+    checkSize: async (bytes) => {
+      await parts.database.transaction((tx) => reserve(tx, imageUuid, copy.storageUuid, bytes));
+      // Only before the bytes come: later, what is written already would count twice.
+      if (!begun) await requirePhysicalRoom(driver, copy.storageUuid, bytes - (transfer?.offset ?? 0));
+    },
+  };
+}
+
+/** A stopping service keeps what was written; a cancelled job doesn't. */
+function transferSignal(signal: AbortSignal): AbortSignal {
+  const stop = new AbortController();
+  const abort = () => {
+    const keep = signal.reason instanceof ServiceStopping || signal.reason instanceof LeaseLost;
+    stop.abort(keep ? SHUTDOWN : signal.reason);
+  };
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return stop.signal;
+}
+
+/** Are the bytes what the caller said they are? */
+function check(
+  parameters: AddImageJob['call']['parameters'],
+  result: Passed,
+): Pick<Taken, 'format' | 'virtualSize' | 'mediaType'> {
+  for (const [name, given, found] of [
+    ['sha256Sum', parameters.sha256Sum, result.sha256],
+    ['md5Sum', parameters.md5Sum, result.md5],
+  ] as const) {
+    if (given === undefined || given.toLowerCase() === found) continue;
+    throw new IngotError(
+      'IMG.1002',
+      `the '${name}' of the bytes is ${found}, but ${given.toLowerCase()} was expected`,
+      {
+        elaboration: 'The download was damaged, or the source holds another file.',
+      },
+    );
+  }
+  const facts = result.inspector.end();
+  const asIso = parameters.mediaType === 'ISO' && parameters.format === 'raw';
+  checkDeclaredFormat(asIso ? 'iso' : parameters.format, facts);
+  const mediaType = parameters.mediaType ?? (facts.format === 'iso' ? 'ISO' : 'RootVolumeTemplate');
+  if ((mediaType === 'ISO') !== (facts.format === 'iso')) {
+    throw new IngotError('IMG.1002', `the media type is ${mediaType}, but the bytes are ${facts.format}`, {
+      elaboration:
+        facts.format === 'iso' ? 'Give mediaType=ISO, or none.' : 'Give another mediaType, or none.',
+    });
+  }
+  if (mediaType === 'ISO' && parameters.system) {
+    throw new IngotError('SYS.1007', 'the bytes are an ISO, and an ISO can not be a system image');
+  }
+  return { format: facts.format, virtualSize: facts.virtualSize, mediaType };
+}

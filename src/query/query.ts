@@ -1,0 +1,211 @@
+/** The query engine: any resource's inventories by conditions, from its declaration alone. */
+import { CompiledQuery, type RawBuilder, sql } from 'kysely';
+import { type Database, type Sql, syntaxOf } from '../database/database.ts';
+import type { Syntax } from '../database/syntax.ts';
+import type { ParametersOf, QueryMessage } from '../kernel/message.ts';
+import { compileRecord } from '../kernel/record.ts';
+import { inventoryRelations, type Relation, type Resource } from '../kernel/resource.ts';
+import { compile, type Plan, type Restrict } from './compile.ts';
+import { readFilter } from './filter.ts';
+import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
+import { PLANNING, type Planning } from './plan.ts';
+import { resolve } from './resolve.ts';
+import { findWay } from './way.ts';
+
+export interface QueryAnswer {
+  inventories?: Inventory[];
+  /** How many match in all; with `count` or `replyWithCount`. */
+  total?: number;
+}
+
+export type Inventory = Record<string, unknown>;
+
+type QueryParameters = Partial<ParametersOf<QueryMessage>>;
+
+interface QueryOptions {
+  /** Which rows the caller may see at all. */
+  restrict?: Restrict;
+  planning?: Planning;
+}
+
+/** Runs a query; dates in the answer are milliseconds since 1970, members without a value are absent. */
+export async function query(
+  database: Database,
+  resource: Resource,
+  parameters: QueryParameters,
+  { restrict, planning = PLANNING }: QueryOptions = {},
+): Promise<QueryAnswer> {
+  const { syntax } = database;
+  const expression = readFilter(parameters.conditions ?? [], parameters.where);
+  const resolved = resolve(resource, expression, syntax);
+  const { start = 0, limit = 1000 } = parameters;
+  const order = readOrder(resource, parameters.sortBy, parameters.sortDirection ?? 'asc');
+  const names = fieldsToReturn(resource, parameters.fields);
+
+  const from = sql`${sql.table(resource.table)} as t0`;
+  const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined };
+  const where = (plan: Plan) => compile(resolved, { resource, syntax, plan, restrict });
+  const total = async () => {
+    const { on, plan } = await findWay({ ...wanted, rows: undefined, order: undefined });
+    const { rows } = await sql<{
+      total: number;
+    }>`select count(*) as total from ${from} where ${where(plan)}`.execute(on);
+    return rows[0]?.total ?? 0;
+  };
+  if (parameters.count) return { total: await total() };
+
+  // Without an index that has them in order, all that pass are found and sorted, for the first page too.
+  const inOrder = await isWalkable(database, resource, order);
+  const { on, plan } = await findWay({
+    ...wanted,
+    rows: inOrder ? start + limit : undefined,
+    order: order[0]?.name,
+  });
+  const { rows } = await sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${where(plan)}
+    order by ${sql.raw(orderText(on, resource, order, syntax))} limit ${limit} offset ${start}`.execute(on);
+  // Lists that are part of the inventory are left out where only some fields are asked for.
+  const complete = !parameters.fields?.length;
+  // The lists of a short page are read sooner than a thread could be asked.
+  const near = rows.length <= SHORT_PAGE ? database.sql : on;
+  const inventories = await toInventories(near, resource, rows, complete, restrict);
+  return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
+}
+
+/** Rows whose related ones are read in a millisecond or two. */
+const SHORT_PAGE = 100;
+
+/** Texts of statements by what they are made of; making one takes as long as a short query. */
+const knownTexts = new Map<string, string>();
+const MOST_TEXTS = 1000;
+
+function remember(key: string, make: () => string): string {
+  let text = knownTexts.get(key);
+  if (text === undefined) {
+    if (knownTexts.size >= MOST_TEXTS) knownTexts.clear();
+    text = make();
+    knownTexts.set(key, text);
+  }
+  return text;
+}
+
+/** Both databases quote names alike. */
+function selectText(resource: Resource, names: readonly string[]): string {
+  return remember(`select ${resource.name} ${names.join()}`, () => {
+    const columns = names.map((name) => `"t0"."${name}"`).join(', ');
+    return `${columns} from "${resource.table}" as "t0"`;
+  });
+}
+
+function orderText(on: Sql, resource: Resource, order: readonly OrderTerm[], syntax: Syntax): string {
+  const terms = order.map(({ name, direction }) => `${name} ${direction}`).join();
+  return remember(
+    `order ${resource.name} ${syntax.name} ${terms}`,
+    () => orderBy(order, syntax).compile(on).sql,
+  );
+}
+
+/** Table rows made inventories: no members without a value; with `complete`, the lists that are part of one too. */
+export async function toInventories(
+  database: Sql,
+  resource: Resource,
+  rows: Inventory[],
+  complete: boolean,
+  restrict?: Restrict,
+): Promise<Inventory[]> {
+  const relations = complete ? inventoryRelations(resource) : [];
+  const inventories = shape(
+    rows,
+    resource,
+    relations.map(([name]) => name),
+  );
+  if (rows.length === 0) return inventories;
+  const lists = relations.map(
+    ([name, relation]) =>
+      () =>
+        fill(database, inventories, name, relation, restrict),
+  );
+  // A transaction has one connection.
+  if (database.isTransaction) for (const list of lists) await list();
+  else await Promise.all(lists.map((list) => list()));
+  return inventories;
+}
+
+/**
+ * Rows without their null members, and with an empty list under each of the names. Deleting and adding members would
+ * make objects that are slow to write as JSON.
+ */
+function shape(rows: Inventory[], resource: Resource, lists: readonly string[]): Inventory[] {
+  const optional = Object.keys(resource.fields).filter(
+    (name) => resource.fields[name]?.presence === 'optional',
+  );
+  // By which of the optional members are null, a binary digit each.
+  const shapers = new Map<number, Shaper>();
+  return rows.map((row) => {
+    let nulls = 0;
+    for (const name of optional) nulls = nulls * 2 + (row[name] === null ? 1 : 0);
+    if (nulls === 0 && lists.length === 0) return row;
+    let toShape = shapers.get(nulls);
+    if (!toShape) {
+      toShape = shaperFor(row, lists);
+      shapers.set(nulls, toShape);
+    }
+    return toShape(row);
+  });
+}
+
+type Shaper = (row: Inventory) => Inventory;
+
+/** By the names of the members: as many as there are kinds of rows, which is few. */
+const knownShapers = new Map<string, Shaper>();
+const MOST_SHAPERS = 1000;
+
+function shaperFor(row: Inventory, lists: readonly string[]): Shaper {
+  const names = Object.keys(row).filter((name) => row[name] !== null);
+  const key = `${names.join()} ${lists.join()}`;
+  let known = knownShapers.get(key);
+  if (!known) {
+    if (knownShapers.size >= MOST_SHAPERS) knownShapers.clear();
+    const values = names.map((name): [string, string] => [name, `from[${JSON.stringify(name)}]`]);
+    known = compileRecord<Inventory>([...values, ...lists.map((name): [string, string] => [name, '[]'])]);
+    knownShapers.set(key, known);
+  }
+  return known;
+}
+
+/** Fills the lists under `name` with the related rows, in the order in which they came to be. */
+async function fill(
+  database: Sql,
+  owners: Inventory[],
+  name: string,
+  relation: Relation,
+  restrict: Restrict | undefined,
+): Promise<void> {
+  const lists = new Map<unknown, unknown[]>();
+  for (const owner of owners) lists.set(owner[relation.local], owner[name] as unknown[]);
+  const { to, foreign, inventory } = relation;
+  const pluck = inventory?.pluck;
+  const syntax = syntaxOf(database);
+  const columns = pluck === undefined ? Object.keys(to.fields) : [pluck, foreign];
+  const keys = [...lists.keys()] as string[];
+  const list = (visible: RawBuilder<unknown>) => sql<Inventory>`
+    select ${sql.join(columns.map((column) => sql.ref(column)))} from ${sql.table(to.table)} as t0
+    where ${syntax.among(sql.ref(foreign), keys)} and ${visible}
+    order by ${sql.join(['createDate', ...to.key].map((column) => sql.ref(column)))}`;
+  const visible = restrict?.('t0', to);
+  const text = () => list(sql`1 = 1`).compile(database).sql;
+  const { rows } = visible
+    ? await list(visible).execute(database)
+    : await database.executeQuery<Inventory>(
+        CompiledQuery.raw(remember(`list ${syntax.name} ${to.name} ${foreign} ${columns.join()}`, text), [
+          syntax.amongValue(keys),
+        ]),
+      );
+  const related = pluck === undefined ? shape(rows, to, []) : rows;
+  for (const row of related) lists.get(row[foreign])?.push(pluck === undefined ? row : row[pluck]);
+}
+
+function fieldsToReturn(resource: Resource, asked: string[] | undefined): string[] {
+  if (asked === undefined || asked.length === 0) return Object.keys(resource.fields);
+  for (const name of asked) requireOwnField(resource, name, 'fields');
+  return [...new Set(asked)];
+}

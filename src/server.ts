@@ -1,0 +1,304 @@
+/** The composition root: the only file that wires parts together. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { AccessRules } from './account/access.ts';
+import { AccessKeys } from './account/access-keys.ts';
+import { makeFirstAccount } from './account/first-account.ts';
+import { accountOperations } from './account/index.ts';
+import { ownersGoWithTheirResources, ownershipHook } from './account/ownership.ts';
+import { Quotas } from './account/quotas.ts';
+import { Sessions } from './account/sessions.ts';
+import * as accountSettings from './account/settings.ts';
+import { BackupStorages } from './backup-storage/backup-storages.ts';
+import { contentsOfAll } from './backup-storage/delete.ts';
+import { backupStorageOperations } from './backup-storage/index.ts';
+import { messages, resources } from './catalogue.ts';
+import { type Config, splitListen } from './config.ts';
+import { type Database, openDatabase } from './database/database.ts';
+import { makeFirstZone } from './first-start.ts';
+import { globalConfigOperations } from './global-config/index.ts';
+import type { Setting } from './global-config/setting.ts';
+import { Settings } from './global-config/settings.ts';
+import { createApp } from './http/app.ts';
+import { Dispatcher } from './http/dispatcher.ts';
+import { WebHooks } from './http/web-hooks.ts';
+import { bootModeOfNewImages } from './image/boot-mode.ts';
+import { runExpunger } from './image/expunger.ts';
+import { imageOperations } from './image/index.ts';
+import { imageQuotas } from './image/quotas.ts';
+import * as imageSettings from './image/settings.ts';
+import { imagesOnStorages } from './image/storage-contents.ts';
+import { reportJobs } from './job/job-metrics.ts';
+import type { AnyOperation } from './job/operation.ts';
+import { JobRunner } from './job/runner.ts';
+import { systemClock } from './kernel/clock.ts';
+import { IngotError, isSystemError } from './kernel/errors.ts';
+import type { Log } from './kernel/log.ts';
+import type { Message } from './kernel/message.ts';
+import { newUuid } from './kernel/uuid.ts';
+import { longJobOperations } from './long-job/index.ts';
+import { progressOf } from './long-job/progress.ts';
+import { managementNodeOperations } from './management-node/index.ts';
+import { Node } from './management-node/node.ts';
+import { runCacheCleaner } from './primary-storage/cache-cleaner.ts';
+import { ImageCaches } from './primary-storage/image-cache.ts';
+import { primaryStorageOperations } from './primary-storage/index.ts';
+import { PrimaryStorages } from './primary-storage/primary-storages.ts';
+import * as primaryStorageSettings from './primary-storage/settings.ts';
+import { Trash } from './primary-storage/trash.ts';
+import { snapshotOperations } from './snapshot/index.ts';
+import * as snapshotSettings from './snapshot/settings.ts';
+import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
+import { tagOperations } from './tag/index.ts';
+import { tagsOfNewResources } from './tag/new-resource.ts';
+import { VERSION } from './version.ts';
+import { volumeOperations } from './volume/index.ts';
+import { disksOnStorages } from './volume/storage-disks.ts';
+
+export interface Service {
+  /** `http://127.0.0.1:8080`. */
+  address: string;
+  /** The administrator's password, when this start has made it. */
+  firstPassword: string | undefined;
+  /** Stops taking calls, lets short work end, leaves long jobs for the next start. Within ten seconds. */
+  stop(): Promise<void>;
+}
+
+/** How long calls under way may take to be answered when the service stops, in milliseconds. */
+const CALLS_GRACE = 1000;
+/** How long short work may take to end when the service stops, in milliseconds. */
+const GRACE = 7000;
+/** How often the storages are asked whether they are there, in milliseconds. */
+const PING_INTERVAL = 60_000;
+
+const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings, snapshotSettings].flatMap(
+  (module) => Object.values(module) as Setting[],
+);
+
+/** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
+export async function startService(config: Config, log: Log): Promise<Service> {
+  const undo: (() => Promise<unknown>)[] = [];
+  try {
+    return await start(config, log, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) await step().catch(() => {});
+    throw error;
+  }
+}
+
+async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[]): Promise<Service> {
+  const { data } = config;
+  const clock = systemClock;
+  await data.lock();
+  undo.push(() => data.unlock());
+  const database = await openDatabase(config.databaseUrl || data.databaseFile);
+  undo.push(() => database.close());
+
+  const storages = new BackupStorages({ database, log });
+  undo.push(() => storages.close());
+  const primaryStorages = new PrimaryStorages({ database, log });
+  undo.push(() => primaryStorages.close());
+  const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
+  const trash = new Trash({ database, storages, primaryStorages, log });
+  const settings = new Settings({ database, clock, log, settings: declaredSettings });
+  await settings.start();
+  const sessions = new Sessions({ database, clock, settings });
+  const quotas = new Quotas({ database, clock, quotas: imageQuotas });
+  await ownersGoWithTheirResources(database, resources.values());
+  const node = newUuid();
+  // The directory's lock keeps others from the database in it, and from no other.
+  const alone = config.databaseUrl === '';
+  const operations = new Map<string, { message: Message; operation: AnyOperation }>();
+  const runner = new JobRunner({
+    database,
+    log,
+    clock,
+    node,
+    alone,
+    operations,
+    onCreate: [
+      ownershipHook({ clock }),
+      quotas.hook(),
+      tagsOfNewResources({ clock }),
+      bootModeOfNewImages({ clock }),
+    ],
+    settings: {
+      lease: config.jobLease * 1000,
+      parallel: config.parallelJobs,
+      keep: config.keepJobs * 3_600_000,
+    },
+  });
+  const parts = {
+    database,
+    storages,
+    primaryStorages,
+    caches,
+    trash,
+    sessions,
+    settings,
+    quotas,
+    resources,
+    clock,
+    log,
+    version: VERSION,
+    runner: () => runner,
+    contents: contentsOfAll([imagesOnStorages, snapshotsOnBackupStorages]),
+    disks: disksOnStorages,
+    reserved: [data.path],
+    mounts: data.mounts,
+    transfer: {
+      stallTimeout: config.stallTimeout * 1000,
+      ...(config.caFile !== '' && { ca: readFileSync(config.caFile, 'utf8') }),
+    },
+  };
+  const access = new AccessRules({ database, resources });
+  const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  addOperations(operations, {
+    ...imageOperations(parts),
+    ...backupStorageOperations(parts),
+    ...primaryStorageOperations(parts),
+    ...volumeOperations(parts),
+    ...snapshotOperations(parts),
+    ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
+    ...accountOperations(parts),
+    ...globalConfigOperations(parts),
+    ...managementNodeOperations(parts),
+    ...tagOperations({ ...parts, requireChange: (...asked) => access.requireChange(...asked) }),
+  });
+
+  const firstPassword = await makeFirstAccount(database, data.passwordFile, clock.now());
+  await quotas.start();
+  await makeFirstZone({
+    database,
+    clock,
+    directory: data.defaultStorage,
+    primaryDirectory: data.defaultPrimaryStorage,
+  });
+  await Promise.all([storages.check(), primaryStorages.check()]);
+  reportJobs(database);
+  await runner.start();
+  void trash.empty();
+  undo.push(() => runner.stop(GRACE));
+
+  const thisNode = new Node({ database, clock, log, uuid: node, alone });
+  await thisNode.start();
+  undo.push(() => thisNode.stop());
+
+  const webHooks = new WebHooks({
+    database,
+    clock,
+    log,
+    node,
+    hosts: listed(config.webHookHosts),
+    dispatcher,
+  });
+  const app = createApp({
+    dispatcher,
+    authenticators: { sessions, accessKeys: new AccessKeys({ database }), clock },
+    webHooks,
+    progressOf: (jobUuid) => progressOf(parts, jobUuid),
+    messages,
+    log,
+    version: VERSION,
+    ready: () => database.ping(),
+  });
+  const address = await listen(app, config.listen);
+  undo.push(() => closeApp(app));
+  await data.publishAddress(address);
+
+  const stopping = new AbortController();
+  undo.push(async () => stopping.abort());
+  void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
+  void runCacheCleaner(parts, stopping.signal);
+  void runExpunger(parts, stopping.signal);
+  void webHooks.run(stopping.signal);
+  return {
+    address,
+    firstPassword,
+    stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
+  };
+}
+
+const listed = (text: string) =>
+  text
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+    .filter(Boolean);
+
+/** By the message's name; the types of the folders' records see to it that none is missing. */
+function addOperations(
+  operations: Map<string, { message: Message; operation: AnyOperation }>,
+  byAction: Record<string, unknown>,
+): void {
+  for (const message of messages) {
+    const operation = byAction[message.action] as AnyOperation | undefined;
+    // The query engine answers those that nothing else does.
+    if (message.query && !operation) continue;
+    if (!operation) throw new Error(`nothing carries out ${message.name}`);
+    operations.set(message.name, { message, operation });
+  }
+}
+
+async function listen(app: FastifyInstance, where: string): Promise<string> {
+  const { host, port } = splitListen(where);
+  try {
+    const address = await app.listen({ host, port });
+    return address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
+  } catch (cause) {
+    const reason =
+      isSystemError(cause) && cause.code === 'EADDRINUSE'
+        ? 'something else listens there already'
+        : (cause as Error).message;
+    throw new IngotError('SYS.1006', `listening on ${where} is not possible: ${reason}`, {
+      cause,
+      elaboration: 'Give another address with --listen HOST:PORT or INGOT_LISTEN.',
+    });
+  }
+}
+
+async function keepChecking(
+  {
+    storages,
+    primaryStorages,
+    trash,
+  }: { storages: BackupStorages; primaryStorages: PrimaryStorages; trash: Trash },
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  while (!signal.aborted) {
+    await delay(PING_INTERVAL, undefined, { signal, ref: false }).catch(() => {});
+    if (signal.aborted) return;
+    await Promise.all([storages.check(), primaryStorages.check()]).catch((error) =>
+      log.error({ err: error }, 'checking the storages failed'),
+    );
+    await trash.empty();
+  }
+}
+
+async function stop(parts: {
+  app: FastifyInstance;
+  runner: JobRunner;
+  node: Node;
+  storages: BackupStorages;
+  primaryStorages: PrimaryStorages;
+  database: Database;
+  config: Config;
+  stopping: AbortController;
+}): Promise<void> {
+  parts.stopping.abort();
+  await closeApp(parts.app);
+  await parts.runner.stop(GRACE);
+  await parts.node.stop();
+  await parts.storages.close();
+  await parts.primaryStorages.close();
+  await parts.database.close();
+  await parts.config.data.unlock();
+}
+
+/** Lets calls under way be answered, for as long as that is bearable. */
+async function closeApp(app: FastifyInstance): Promise<void> {
+  const late = setTimeout(() => app.server.closeAllConnections(), CALLS_GRACE);
+  await app.close();
+  clearTimeout(late);
+}

@@ -1,0 +1,146 @@
+import http from 'node:http';
+import https from 'node:https';
+import net, { type LookupFunction } from 'node:net';
+import tls from 'node:tls';
+import { basicAuthorization } from './http-address.ts';
+import { HttpBody } from './http-body.ts';
+import { asSourceError, stalled } from './http-failure.ts';
+import { framingOf } from './http-framing.ts';
+import { Landing } from './landing.ts';
+import type { Body } from './source.ts';
+
+/** Most bytes of response headers that are read before the answer is refused. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+export interface HttpTimeouts {
+  /** Milliseconds for a connection, TLS included. */
+  connectTimeout: number;
+  /** Milliseconds without a byte after which the connection counts as broken. */
+  stallTimeout: number;
+}
+
+export interface HttpRequestOptions extends HttpTimeouts {
+  headers: Record<string, string>;
+  /** Resolves host names; may reject an address that must not be reached. Asked for literal addresses too. */
+  lookup?: LookupFunction;
+  /** Certificates in PEM to trust besides the usual authorities. */
+  ca?: string | string[];
+}
+
+/** What a server answered, before its body is read. One of `body` and `discard` must be called. */
+export interface HttpAnswer {
+  readonly url: URL;
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: http.IncomingHttpHeaders;
+  body(): Body;
+  discard(): void;
+}
+
+/** One GET, no redirect followed. Rejects with an error of ours that names what was wrong with the connection. */
+export async function get(url: URL, options: HttpRequestOptions, signal: AbortSignal): Promise<HttpAnswer> {
+  signal.throwIfAborted();
+  await checkLiteralAddress(url, options.lookup);
+  const landing = new Landing();
+  const secure = url.protocol === 'https:';
+  const request = (secure ? https : http).request(url, {
+    headers: requestHeaders(url, options.headers),
+    maxHeaderSize: MAX_HEADER_BYTES,
+    ...(options.lookup && { lookup: options.lookup }),
+    ...(options.ca !== undefined && { ca: [...tls.getCACertificates('default'), options.ca].flat() }),
+    // A socket of our own, since only one that is made with `onread` reads into memory that we choose.
+    createConnection: (connect) => {
+      const target = { ...connect, onread: landing.onread } as net.NetConnectOpts & tls.ConnectionOptions;
+      const socket = secure ? tls.connect(target) : net.connect(target);
+      landing.attach(socket);
+      return socket;
+    },
+  });
+  const response = await answerOf(request, landing, url, options, signal);
+  // The body hears of the connection's end by its own means, and one that is thrown away need not.
+  request.on('error', () => {});
+  response.on('error', () => {});
+  const finish = () => {
+    signal.removeEventListener('abort', finish);
+    request.destroy();
+  };
+  signal.addEventListener('abort', finish, { once: true });
+  return {
+    url,
+    status: response.statusCode ?? 0,
+    reason: response.statusMessage ?? '',
+    headers: response.headers,
+    body: () => {
+      try {
+        const framing = framingOf(response.headers);
+        return new HttpBody(landing, framing, { url, signal, stallTimeout: options.stallTimeout, finish });
+      } catch (error) {
+        finish();
+        throw error;
+      }
+    },
+    discard: finish,
+  };
+}
+
+function answerOf(
+  request: http.ClientRequest,
+  landing: Landing,
+  url: URL,
+  timeouts: HttpTimeouts,
+  signal: AbortSignal,
+): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      settle();
+      request.on('error', () => {});
+      request.destroy();
+      reject(error);
+    };
+    const onError = (error: Error) => fail(signal.aborted ? signal.reason : asSourceError(error, url));
+    const onAbort = () => fail(signal.reason);
+    let timer = setTimeout(
+      () => fail(stalled(url, timeouts.connectTimeout, 'connect')),
+      timeouts.connectTimeout,
+    );
+    const onConnected = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => fail(stalled(url, timeouts.stallTimeout, 'answer')), timeouts.stallTimeout);
+    };
+    const settle = () => {
+      clearTimeout(timer);
+      request.off('error', onError);
+      signal.removeEventListener('abort', onAbort);
+    };
+    request.on('error', onError);
+    request.once('socket', (socket) => {
+      socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', onConnected);
+    });
+    request.once('response', (response) => {
+      landing.endHead();
+      settle();
+      resolve(response);
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+    request.end();
+  });
+}
+
+function requestHeaders(url: URL, headers: Record<string, string>): Record<string, string> {
+  const authorization = basicAuthorization(url);
+  return {
+    Accept: '*/*',
+    'Accept-Encoding': 'identity',
+    ...(authorization && { Authorization: authorization }),
+    ...headers,
+  };
+}
+
+/** Node asks `lookup` for names only; whoever gave one wants to see every address that is connected to. */
+function checkLiteralAddress(url: URL, lookup: LookupFunction | undefined): Promise<void> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (!lookup || net.isIP(host) === 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true }, (error) => (error ? reject(asSourceError(error, url)) : resolve()));
+  });
+}
