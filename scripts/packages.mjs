@@ -26,7 +26,12 @@ const PACKAGES = {
   mtools: ['mcopy'],
   syslinux: ['syslinux'],
   'syslinux-common': [],
+  'openssh-server': ['sshd'],
+  'proftpd-core': ['proftpd'],
 };
+
+/** Package → the service that it would start with the machine. */
+const SERVICES = { nginx: 'nginx', 'openssh-server': 'ssh', 'proftpd-core': 'proftpd' };
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
@@ -60,10 +65,11 @@ export function ensurePackages(wanted) {
     const second = apt(install);
     if (second.status !== 0) fail(`apt-get could not install them:\n${update.output}${second.output}`);
   });
-  if (missing.includes('nginx')) {
-    // It came for the tests, which start their own: it shall not start with the machine either.
-    spawnSync('deb-systemd-helper', ['disable', 'nginx.service']);
-    spawnSync('update-rc.d', ['nginx', 'disable']);
+  // They came for the tests, which start their own: they shall not start with the machine either.
+  for (const [name, service] of Object.entries(SERVICES)) {
+    if (!missing.includes(name)) continue;
+    spawnSync('deb-systemd-helper', ['disable', `${service}.service`]);
+    spawnSync('update-rc.d', [service, 'disable']);
   }
 }
 

@@ -39,6 +39,17 @@ export const SETTINGS = {
     splitListen(value);
     return value;
   }),
+  publicUrl: setting(
+    'URL',
+    'what clients reach the service by, such as https://images.example.org; stands in addresses that it gives out',
+    '',
+    (value) => {
+      const url = URL.parse(value);
+      if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username)
+        throw new Error('an http:// or https:// address is expected');
+      return value.replace(/\/+$/, '');
+    },
+  ),
   databaseUrl: setting(
     'URL',
     'postgres://user:password@host/name, for more than one process; by default SQLite in the data directory',

@@ -24,6 +24,8 @@ import { createApp } from './http/app.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { WebHooks } from './http/web-hooks.ts';
 import { bootModeOfNewImages } from './image/boot-mode.ts';
+import { reportDamages } from './image/damage.ts';
+import { exportedFile } from './image/export.ts';
 import { runExpunger } from './image/expunger.ts';
 import { imageOperations } from './image/index.ts';
 import { imageQuotas } from './image/quotas.ts';
@@ -129,7 +131,9 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
       keep: config.keepJobs * 3_600_000,
     },
   });
+  let reachedAt = '';
   const parts = {
+    publicUrl: () => config.publicUrl || reachedAt,
     database,
     storages,
     primaryStorages,
@@ -177,6 +181,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   });
   await Promise.all([storages.check(), primaryStorages.check()]);
   reportJobs(database);
+  reportDamages(database);
   await runner.start();
   void trash.empty();
   undo.push(() => runner.stop(GRACE));
@@ -200,10 +205,12 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     progressOf: (jobUuid) => progressOf(parts, jobUuid),
     messages,
     log,
+    exportedFile: (key) => exportedFile(parts, key),
     version: VERSION,
     ready: () => database.ping(),
   });
   const address = await listen(app, config.listen);
+  reachedAt = address;
   undo.push(() => closeApp(app));
   await data.publishAddress(address);
 

@@ -12,7 +12,7 @@ import { sleep } from '../kernel/clock.ts';
 import { type ErrorBody, fromErrorBody, IngotError } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
 import { readDates } from './dates.ts';
-import { exchange, type Request, requestFor } from './transport.ts';
+import { exchange, open, type Request, requestFor } from './transport.ts';
 import type { AnswerOfNamed, CallOptions, Calls, InputOfNamed, JobProgress, MessageName } from './types.ts';
 
 export { IngotError } from '../kernel/errors.ts';
@@ -102,6 +102,24 @@ class IngotClient {
     return (await this.#wait(messageNamed(name), jobUuid, options)) as AnswerOfNamed<K>;
   }
 
+  /**
+   * The bytes of an image, as the answer of `fetch`: all of them, or those of a Range in `headers`. IngotError where
+   * there are none.
+   */
+  async download(
+    uuid: string,
+    options: { headers?: Record<string, string>; signal?: AbortSignal } = {},
+  ): Promise<Response> {
+    const request: Request = {
+      method: 'GET',
+      path: `/v1/images/${encodeURIComponent(uuid)}/file`,
+      headers: { ...options.headers },
+      signal: options.signal,
+    };
+    await this.#authorize(request);
+    return open(this.address, request, this.#fetch);
+  }
+
   async #send(message: Message, parameters: Record<string, unknown>, options: CallOptions) {
     const request = requestFor(message, parameters);
     if (options.jobUuid !== undefined) request.headers['x-job-uuid'] = options.jobUuid;
@@ -182,6 +200,7 @@ type Constructor = Pick<typeof IngotClient, 'logIn'> & (new (options: IngotOptio
 
 // The methods follow from the catalogue, at run time as in the types.
 for (const message of messages) {
+  if (message.answer.kind === 'file') continue;
   Object.defineProperty(IngotClient.prototype, message.action, {
     value(this: IngotClient, parameters: InputOfNamed<MessageName> = {}, options: CallOptions = {}) {
       return this.call(message.name as MessageName, parameters, options);

@@ -71,9 +71,20 @@ function conditionText(condition: unknown): string {
 
 /** Sends it. Rejects with what the service says is wrong, or with SYS.1015 where it can't be reached or understood. */
 export async function exchange(address: string, request: Request, using: typeof fetch): Promise<Exchange> {
-  let response: Response;
+  const response = await send(address, request, using);
+  return { status: response.status, body: await membersOf(address, response) };
+}
+
+/** The same for what answers with bytes: they are still to be read. */
+export async function open(address: string, request: Request, using: typeof fetch): Promise<Response> {
+  const response = await send(address, request, using);
+  if (!response.ok && response.status !== 304) await membersOf(address, response);
+  return response;
+}
+
+async function send(address: string, request: Request, using: typeof fetch): Promise<Response> {
   try {
-    response = await using(address + request.path, {
+    return await using(address + request.path, {
       method: request.method,
       headers: request.headers,
       ...(request.body !== undefined && { body: request.body }),
@@ -86,6 +97,10 @@ export async function exchange(address: string, request: Request, using: typeof 
       retryable: true,
     });
   }
+}
+
+/** The members of the answer; rejects with the error that is one of them. */
+async function membersOf(address: string, response: Response): Promise<Record<string, unknown>> {
   const text = await response.text();
   let body: unknown;
   try {
@@ -96,7 +111,7 @@ export async function exchange(address: string, request: Request, using: typeof 
   if (typeof body !== 'object' || body === null) throw notIngot(address, response.status, text);
   const { error } = body as { error?: ErrorBody };
   if (!response.ok) throw error ? fromErrorBody(error) : notIngot(address, response.status, text);
-  return { status: response.status, body: body as Record<string, unknown> };
+  return body as Record<string, unknown>;
 }
 
 function notIngot(address: string, status: number, text: string): IngotError {

@@ -28,15 +28,18 @@ type CallOf<M extends Message> =
     ? (parameters?: Input<M>, options?: CallOptions) => Promise<AnswerOf<M>>
     : (parameters: Input<M>, options?: CallOptions) => Promise<AnswerOf<M>>;
 
+/** What answers with JSON. */
+type Callable<M> = M extends Message ? (M extends { answer: { kind: 'file' } } ? false : true) : false;
+
 /** Every message as a method: `ingot.addImage({…})`. */
 export type Calls = {
-  [K in keyof Catalogue as Catalogue[K] extends Message ? Uncapitalize<K & string> : never]: CallOf<
+  [K in keyof Catalogue as Callable<Catalogue[K]> extends true ? Uncapitalize<K & string> : never]: CallOf<
     Extract<Catalogue[K], Message>
   >;
 };
 
 export type MessageName = {
-  [K in keyof Catalogue]: Catalogue[K] extends Message ? K : never;
+  [K in keyof Catalogue]: Callable<Catalogue[K]> extends true ? K : never;
 }[keyof Catalogue];
 
 export type InputOfNamed<K extends MessageName> = Input<Extract<Catalogue[K], Message>>;

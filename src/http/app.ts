@@ -4,7 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { Histogram } from 'prom-client';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
-import type { Message } from '../kernel/message.ts';
+import type { AnsweredFile, Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
 import type { JobProgress } from '../long-job/progress.ts';
 import { HttpProblem, sendError, sendJson } from './answers.ts';
@@ -12,6 +12,7 @@ import type { Authenticators } from './authentication.ts';
 import { addCompression } from './compression.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { addDocumentation } from './documentation.ts';
+import { addExports } from './exports.ts';
 import { addJsonMessages } from './json-messages.ts';
 import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
@@ -25,6 +26,8 @@ interface Parts {
   messages: readonly Message[];
   log: Log;
   version: string;
+  /** What was exported under the key; undefined where nothing is. */
+  exportedFile: (key: string) => Promise<AnsweredFile | undefined>;
   /** Rejects, saying why, while the service can't do its work. */
   ready: () => Promise<void>;
 }
@@ -129,6 +132,7 @@ export function createApp(parts: Parts): FastifyInstance {
   addNativeRoutes(app, parts);
   addJsonMessages(app, parts);
   addDocumentation(app, parts);
+  addExports(app, parts);
   return app;
 }
 

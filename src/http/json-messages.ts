@@ -58,6 +58,8 @@ async function receive(
   try {
     const { name, members } = readBody(request.body);
     const message = find(byClass, name);
+    if (message.answer.kind === 'file')
+      throw new IngotError('SYS.1013', `${message.name} answers with bytes: GET /v1${message.route.path}`);
     answerClass = answerClassOf(message);
     const call: Request = {
       message,

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { fromErrorBody, IngotError } from '../kernel/errors.ts';
-import type { Message } from '../kernel/message.ts';
+import type { AnsweredFile, Message } from '../kernel/message.ts';
 import { nativeRoute } from '../kernel/native-route.ts';
 import type { JobProgress } from '../long-job/progress.ts';
 import { sendError, sendJson, statusOf } from './answers.ts';
@@ -13,7 +13,8 @@ import { callHeaders } from './call-headers.ts';
 import type { CallState, Dispatcher, Request } from './dispatcher.ts';
 import { isoDate, presentAnswer } from './present.ts';
 import { nativeParametersOf } from './request-parameters.ts';
-import { addRoutes, addTo, pathValues, type RouteTable } from './routes.ts';
+import { addMessage, addRoutes, pathValues, type RouteTable } from './routes.ts';
+import { sendFile } from './send-file.ts';
 
 export const NATIVE_PREFIX = '/v1';
 
@@ -28,8 +29,8 @@ export function addNativeRoutes(app: FastifyInstance, parts: Parts): void {
   const table: RouteTable<Message> = new Map();
   for (const message of parts.messages) {
     const { method, path } = nativeRoute(message);
-    addTo(table, path, method, message);
-    for (const also of message.route.also) addTo(table, also, method, message);
+    addMessage(table, path, method, message);
+    for (const also of message.route.also) addMessage(table, also, method, message);
   }
   addRoutes(app, NATIVE_PREFIX, table, ([message, second]) => {
     if (!message || second)
@@ -66,7 +67,9 @@ async function serve(
   const well =
     method === 'POST' && message.answer.kind === 'inventory' && message.route.body === 'params' ? 201 : 200;
   if (message.kind === 'sync') {
-    const answer = presentAnswer(message.answer, await parts.dispatcher.answer(call), isoDate);
+    const given = await parts.dispatcher.answer(call);
+    if (message.answer.kind === 'file') return sendFile(given as unknown as AnsweredFile, request, reply);
+    const answer = presentAnswer(message.answer, given, isoDate);
     if (message.query && inPath.uuid !== undefined)
       return sendOne(message, answer, String(inPath.uuid), reply);
     return sendJson(reply, well, answer);

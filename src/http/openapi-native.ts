@@ -7,6 +7,7 @@ import {
   bodyFields,
   componentSchemas,
   ERROR_RESPONSE,
+  fileResponses,
   ISO_DATE,
   type Json,
   jsonResponse,
@@ -78,6 +79,7 @@ function responses(message: Message, method: string, byUuid: boolean): Json {
   const errors = Object.fromEntries(
     [400, 401, 403, 404, 409, 422, 500].map((status) => [status, ERROR_RESPONSE]),
   );
+  if (declared.kind === 'file') return { ...fileResponses(message.doc), ...errors };
   if (message.kind === 'job') {
     const reference = { $ref: '#/components/schemas/Job' };
     return {

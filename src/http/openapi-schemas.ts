@@ -65,6 +65,8 @@ export function answerSchema(answer: Answer, date: DateSchema): Json {
       };
     case 'fields':
       return objectSchema(answer.fields, date);
+    case 'file':
+      return { type: 'string', format: 'binary' };
     case 'nothing':
       return { type: 'object' };
   }
@@ -135,6 +137,21 @@ export function fieldSchema(field: AnyField & { default?: unknown }, date: DateS
 
 export function jsonResponse(description: string, schema: Json): Json {
   return { description, content: { 'application/json': { schema } } };
+}
+
+/** What a call answers that gives a file. */
+export function fileResponses(description: string): Json {
+  const content = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } };
+  const headers = {
+    etag: { description: 'SHA-256 of all bytes, in hex and quotes.', schema: { type: 'string' } },
+  };
+  return {
+    200: { description, headers, content },
+    206: { description: 'The one range that was asked for.', headers, content },
+    304: { description: 'The caller has it already (If-None-Match).' },
+    412: ERROR_RESPONSE,
+    416: ERROR_RESPONSE,
+  };
 }
 
 export const ERROR_RESPONSE = jsonResponse('The call failed; the error says why.', {

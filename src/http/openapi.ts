@@ -6,6 +6,7 @@ import {
   bodyFields,
   componentSchemas,
   ERROR_RESPONSE,
+  fileResponses,
   type Json,
   jsonResponse,
   objectSchema,
@@ -108,6 +109,8 @@ function actionSchema(message: Message): Json {
 
 function responses(message: Message): Json {
   const answer = answerSchema(message.answer, ZSTACK_DATE);
+  if (message.answer.kind === 'file')
+    return { ...fileResponses(message.doc), 400: ERROR_RESPONSE, 503: ERROR_RESPONSE };
   if (message.kind === 'sync')
     return { 200: jsonResponse(message.doc, answer), 400: ERROR_RESPONSE, 503: ERROR_RESPONSE };
   return {

@@ -1,7 +1,7 @@
 /** `/zstack/v1`: every message's route, from its declaration (zstack-api.md 1). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
-import type { Message } from '../kernel/message.ts';
+import type { AnsweredFile, Message } from '../kernel/message.ts';
 import { nearest } from '../kernel/nearest.ts';
 import { parseValue } from '../kernel/parse.ts';
 import { parseCondition } from '../query/condition.ts';
@@ -11,8 +11,9 @@ import { callHeaders } from './call-headers.ts';
 import type { Dispatcher, Request } from './dispatcher.ts';
 import { presentAnswer } from './present.ts';
 import { parametersOf } from './request-parameters.ts';
-import { addRoutes, addTo, pathValues, type RouteTable } from './routes.ts';
+import { addMessage, addRoutes, pathValues, type RouteTable } from './routes.ts';
 import { schemaOf } from './schema-map.ts';
+import { sendFile } from './send-file.ts';
 import type { WebHooks } from './web-hooks.ts';
 
 const PREFIX = '/zstack/v1';
@@ -31,7 +32,7 @@ export function addRestRoutes(app: FastifyInstance, parts: Parts): void {
   const table: RouteTable<Message> = new Map();
   for (const message of parts.messages) {
     for (const path of [message.route.path, ...message.route.also]) {
-      addTo(table, path, message.route.method, message);
+      addMessage(table, path, message.route.method, message);
     }
   }
   addRoutes(app, PREFIX, table, (messages) => (request, reply) => {
@@ -87,6 +88,7 @@ async function serve(
   };
   if (message.kind === 'sync') {
     const answer = await parts.dispatcher.answer(call);
+    if (message.answer.kind === 'file') return sendFile(answer as unknown as AnsweredFile, request, reply);
     return sendJson(reply, 200, withSchema(message, presentAnswer(message.answer, answer), request));
   }
   const webHook = parts.webHooks.urlIn(request.headers);

@@ -1,20 +1,31 @@
 /** Paths and methods as the router needs them, whichever flavour of the API they are of. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Method, pathVariables } from '../kernel/message.ts';
+import { type Message, type Method, pathVariables } from '../kernel/message.ts';
 import { HttpProblem } from './answers.ts';
 
 export type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
 /** One place on the wire, and what is to be found there by method. */
-export type RouteTable<T> = Map<string, Map<Method | 'PATCH', T[]>>;
+export type RouteTable<T> = Map<string, Map<Method | 'PATCH' | 'HEAD', T[]>>;
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
+/** Puts a message where its route says; what a GET gives as a file can be asked for its head alone. */
+export function addMessage(
+  table: RouteTable<Message>,
+  path: string,
+  method: Method | 'PATCH',
+  message: Message,
+): void {
+  addTo(table, path, method, message);
+  if (method === 'GET' && message.answer.kind === 'file') addTo(table, path, 'HEAD', message);
+}
+
 /** Puts `item` under its path; paths that differ in the names of their variables alone are one. */
-export function addTo<T>(table: RouteTable<T>, path: string, method: Method | 'PATCH', item: T): void {
+function addTo<T>(table: RouteTable<T>, path: string, method: Method | 'PATCH' | 'HEAD', item: T): void {
   const shape = path.replace(/\{\w+\}/g, '{}');
   const same = [...table.keys()].find((known) => known.replace(/\{\w+\}/g, '{}') === shape) ?? path;
-  const byMethod = table.get(same) ?? new Map<Method | 'PATCH', T[]>();
+  const byMethod = table.get(same) ?? new Map<Method | 'PATCH' | 'HEAD', T[]>();
   table.set(same, byMethod);
   byMethod.set(method, [...(byMethod.get(method) ?? []), item]);
 }

@@ -1,5 +1,5 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
-import { boolean, bytes, choice, text, uuid } from '../kernel/field.ts';
+import { boolean, bytes, choice, date, text, uuid } from '../kernel/field.ts';
 import { CREATE_DATE, DESCRIPTION, LAST_OP_DATE, NAME, UUID } from '../kernel/properties.ts';
 import { defineResource, type RowOf } from '../kernel/resource.ts';
 import { SYSTEM_TAGS } from '../query/tag.ts';
@@ -72,7 +72,7 @@ export const Image = defineResource({
       since: 'ingot',
     }),
     url: text(
-      'Where it came from: http(s)://…, volume://uuid or volumeSnapshot://uuid. Passwords are masked.',
+      'Where it came from: http(s)://…, ftp://…, sftp://…, file:///…, upload://name, volume://uuid or volumeSnapshot://uuid. Passwords are masked.',
       {
         max: 2048,
       },
@@ -111,11 +111,28 @@ export const ImageBackupStorageRef = defineResource({
       },
       { since: 'ingot' },
     ),
+    exportUrl: text('Where anybody who knows it can fetch the copy, while it is exported.', {
+      max: 2048,
+      optional: true,
+      since: '2.3',
+    }),
+    exportMd5Sum: text('MD5 of the exported bytes, lower-case hex.', {
+      max: 32,
+      optional: true,
+      since: '2.3',
+    }),
+    damage: text('What is wrong with the copy; absent while nothing is known to be. It is not read.', {
+      max: 4096,
+      optional: true,
+      since: 'ingot',
+    }),
+    checkDate: date('When all of its bytes were last read and compared.', { optional: true, since: 'ingot' }),
     createDate: CREATE_DATE,
     lastOpDate: LAST_OP_DATE,
   },
   columns: {
     path: text("The copy's path inside the storage."),
+    exportKey: text('The part of exportUrl that nobody can guess.', { max: 64, optional: true }),
     size: bytes(
       'Bytes that the copy takes from the capacity: promised while it is being taken in, then real.',
     ),

@@ -5,6 +5,8 @@ import { type AddImageParts, addImage } from './add.ts';
 import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
 import { deleteImage } from './delete.ts';
+import { downloadImage } from './download.ts';
+import { deleteExportedImageFromBackupStorage, exportImageFromBackupStorage } from './export.ts';
 import { expungeImage, recoverImage } from './expunge.ts';
 import type * as messages from './messages.ts';
 import { setImageBootMode } from './set-boot-mode.ts';
@@ -21,10 +23,14 @@ import {
 import { updateImage } from './update.ts';
 
 export function imageOperations(
-  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings },
+  parts: AddImageParts &
+    TemplateParts & { runner: () => JobRunner; settings: Settings; publicUrl: () => string },
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),
+    downloadImage: downloadImage(parts),
+    exportImageFromBackupStorage: exportImageFromBackupStorage(parts),
+    deleteExportedImageFromBackupStorage: deleteExportedImageFromBackupStorage(),
     updateImage: updateImage(parts),
     changeImageState: changeImageState(parts),
     deleteImage: deleteImage(parts),

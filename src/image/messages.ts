@@ -1,10 +1,12 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
 import { boolean, bytes, choice, defaulted, list, optional, text, uuid } from '../kernel/field.ts';
 import {
+  answerOf,
   CREATION_PARAMETERS,
   DELETION_PARAMETERS,
   defineMessage,
   defineQuery,
+  file,
   inventoriesOf,
   inventoryOf,
   nothing,
@@ -78,6 +80,59 @@ export const AddImage = defineMessage({
 export const QueryImage = defineQuery(Image, {
   route: 'GET /images',
   source: 'image chapter, Query Image',
+});
+
+export const DownloadImage = defineMessage({
+  ...about,
+  name: 'DownloadImage',
+  doc: 'Gives the bytes of an image, or a range of them, with their SHA-256 as ETag. From the best copy; where that one breaks, from the next.',
+  source: 'ingot',
+  caller: 'account',
+  kind: 'sync',
+  route: 'GET /images/{uuid}/file',
+  parameters: { uuid: IMAGE },
+  answer: file,
+});
+
+/** Where the calls about exports are. */
+const exporting = { resource: BackupStorage, zstackPackage: 'org.zstack.header.storage.backup' };
+const HAS_COPY = uuid('A backup storage that has a copy.', { references: 'BackupStorage', access: 'use' });
+const OWN_IMAGE = uuid('The image.', { references: 'Image', access: 'change' });
+
+export const ExportImageFromBackupStorage = defineMessage({
+  ...exporting,
+  name: 'ExportImageFromBackupStorage',
+  doc: 'Gives an address from which anybody who knows it can fetch the copy, until DeleteExportedImageFromBackupStorage. Once more gives the same address.',
+  source: 'zstack-api.md 2.2',
+  caller: 'account',
+  kind: 'change',
+  route: 'PUT /backup-storage/{backupStorageUuid}/actions',
+  parameters: {
+    backupStorageUuid: HAS_COPY,
+    imageUuid: OWN_IMAGE,
+    exportFormat: choice(
+      "How the bytes shall be laid out: only as the image's own are; those by default.",
+      { raw: 'the disk as it is', qcow2: 'QEMU copy on write' },
+      { since: '2.3', optional: true },
+    ),
+  },
+  answer: answerOf({
+    imageUrl: text('Where the bytes are.', { max: 2048 }),
+    exportMd5Sum: text('MD5 of the bytes, lower-case hex.', { max: 32, optional: true }),
+    success: boolean('True.'),
+  }),
+});
+
+export const DeleteExportedImageFromBackupStorage = defineMessage({
+  ...exporting,
+  name: 'DeleteExportedImageFromBackupStorage',
+  doc: 'Takes back the address that ExportImageFromBackupStorage gave; downloads from it that are under way go on.',
+  source: 'zstack-api.md 2.1',
+  caller: 'account',
+  kind: 'change',
+  route: 'DELETE /backup-storage/{backupStorageUuid}/exported-images/{imageUuid}',
+  parameters: { backupStorageUuid: HAS_COPY, imageUuid: OWN_IMAGE },
+  answer: nothing,
 });
 
 export const UpdateImage = defineMessage({

@@ -14,20 +14,42 @@ export interface ReadyCopy {
   readySince: number;
 }
 
-export interface ReadableImage {
-  image: RowOf<typeof Image> & { format: 'qcow2' | 'raw'; sha256Sum: string };
+export interface ImageWithCopies {
+  image: RowOf<typeof Image> & { format: NonNullable<RowOf<typeof Image>['format']>; sha256Sum: string };
   /** Best first: those of the service's own machine, then by age. */
   copies: ReadyCopy[];
   /** Why its other copies can't be read, one sentence each. */
   reasons: string[];
 }
 
+export interface ReadableImage extends ImageWithCopies {
+  image: ImageWithCopies['image'] & { format: 'qcow2' | 'raw' };
+}
+
 /**
  * The image with the copies that a primary storage of the zone may read: on backup storages that are Enabled,
- * Connected and attached to the zone.
+ * Connected and attached to the zone, and not known to be damaged.
  * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not a disk that is Ready
  */
 export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string): Promise<ReadableImage> {
+  const found = await imageWithCopies(on, imageUuid, zoneUuid);
+  const { format } = found.image;
+  if (format !== 'iso') return { ...found, image: { ...found.image, format } };
+  throw new IngotError(
+    'SYS.1006',
+    `image '${found.image.name}' (${imageUuid}) is an ISO; no volume is made from one`,
+  );
+}
+
+/**
+ * The image with the copies that can be read from anywhere, or from the zone.
+ * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not Ready
+ */
+export async function imageWithCopies(
+  on: Sql,
+  imageUuid: string,
+  zoneUuid?: string,
+): Promise<ImageWithCopies> {
   const image = await on.selectFrom('image').selectAll().where('uuid', '=', imageUuid).executeTakeFirst();
   if (!image) throw new IngotError('SYS.1003', `there is no Image with the uuid ${imageUuid}`);
   const { status, format, sha256Sum } = image;
@@ -36,23 +58,18 @@ export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string
       retryable: true,
     });
   }
-  if (format === 'iso') {
-    throw new IngotError(
-      'SYS.1006',
-      `image '${image.name}' (${imageUuid}) is an ISO; no volume is made from one`,
-    );
-  }
   const rows = await on
     .selectFrom('imageBackupStorageRef as ref')
     .innerJoin('backupStorage as storage', 'storage.uuid', 'ref.backupStorageUuid')
     .leftJoin('backupStorageZoneRef as zone', (join) =>
-      join.onRef('zone.backupStorageUuid', '=', 'storage.uuid').on('zone.zoneUuid', '=', zoneUuid),
+      join.onRef('zone.backupStorageUuid', '=', 'storage.uuid').on('zone.zoneUuid', '=', zoneUuid ?? ''),
     )
     .select([
       'ref.path',
       'ref.size',
       'ref.lastOpDate',
       'ref.status as refStatus',
+      'ref.damage',
       'storage.uuid',
       'storage.name',
       'storage.type',
@@ -70,7 +87,9 @@ export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string
     if (row.refStatus !== 'Ready') reasons.push(`the copy on ${storage} is ${row.refStatus}`);
     else if (row.state !== 'Enabled') reasons.push(`${storage} is ${row.state}`);
     else if (row.status !== 'Connected') reasons.push(`${storage} is ${row.status}`);
-    else if (row.zoneUuid === null) reasons.push(`${storage} is not attached to the zone ${zoneUuid}`);
+    else if (row.damage !== null) reasons.push(`the copy on ${storage} is damaged: ${row.damage}`);
+    else if (zoneUuid !== undefined && row.zoneUuid === null)
+      reasons.push(`${storage} is not attached to the zone ${zoneUuid}`);
     else {
       copies.push({
         storageUuid: row.uuid,
@@ -87,6 +106,15 @@ export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string
 }
 
 /** The error for an image none of whose copies can be read. */
+export function noCopyToRead({ image, reasons }: ImageWithCopies): IngotError {
+  return new IngotError(
+    'SYS.1006',
+    `no copy of image '${image.name}' (${image.uuid}) can be read: ${reasons.join('; ') || 'it has none'}`,
+    { elaboration: "See 'QueryBackupStorage'; enable or reconnect one that has it.", retryable: true },
+  );
+}
+
+/** The same, for whoever looked in a cache first. */
 export function noReadableCopy({ image, reasons }: ReadableImage): IngotError {
   return new IngotError(
     'SYS.1006',

@@ -46,7 +46,26 @@ export type Answer =
   | { readonly kind: 'inventory'; readonly of: Resource }
   | { readonly kind: 'inventories'; readonly of: Resource }
   | { readonly kind: 'fields'; readonly fields: Fields }
+  | { readonly kind: 'file' }
   | { readonly kind: 'nothing' };
+
+/** Bytes that a call answers with in place of JSON. */
+export interface AnsweredFile {
+  /** What whoever keeps it may call it; not yet safe for a header or a file system. */
+  readonly name: string;
+  readonly size: number;
+  /** SHA-256 of the bytes in hex. */
+  readonly sha256: string;
+  /** Begins to read the bytes from `start` on. */
+  open(start: number, signal: AbortSignal): Promise<AnsweredBytes>;
+}
+
+/** Puts a file's bytes, one piece after the other, into the caller's memory. */
+export interface AnsweredBytes {
+  /** Fulfilled with how many bytes were put into `target`: fewer than its length only at the file's end. */
+  read(target: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
 
 export interface Message<
   P extends Fields = Fields,
@@ -97,11 +116,14 @@ export type AnswerOf<M extends { answer: Answer }> = M['answer'] extends {
     ? { inventories: InventoryOf<R>[]; total?: number }
     : M['answer'] extends { kind: 'fields'; fields: infer F extends Fields }
       ? Values<F>
-      : Record<string, never>;
+      : M['answer'] extends { kind: 'file' }
+        ? AnsweredFile
+        : Record<string, never>;
 
 export const inventoryOf = <const R extends Resource>(of: R) => ({ kind: 'inventory', of }) as const;
 export const inventoriesOf = <const R extends Resource>(of: R) => ({ kind: 'inventories', of }) as const;
 export const answerOf = <const F extends Fields>(fields: F) => ({ kind: 'fields', fields }) as const;
+export const file = { kind: 'file' } as const;
 export const nothing = { kind: 'nothing' } as const;
 
 interface MessageDefinition<P extends Fields, A extends Answer, K extends MessageKind> {

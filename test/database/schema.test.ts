@@ -15,7 +15,7 @@ const RESOURCES: Resource[] = [...new Set<Resource>([Account, ...resources.value
   (resource) => resource !== Session,
 );
 /** Kysely's own two; sessions, which keep a digest of what they are declared with; web hooks, which nobody queries. */
-const OTHERS = ['migration', 'migrationLock', 'session', 'webHook', 'jobHold', 'trash'];
+const OTHERS = ['migration', 'migrationLock', 'session', 'webHook', 'jobHold', 'trash', 'imageUpload'];
 
 /** Types that hold each value of the field, as either database names them. */
 function typesFor(field: Field): string[] {

@@ -1,0 +1,103 @@
+/** Bytes in place of JSON: conditions, ranges, and as fast as the storage and the client are, in little memory. */
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AnsweredBytes, AnsweredFile } from '../kernel/message.ts';
+import { HttpProblem } from './answers.ts';
+import { contentDisposition, wantedBytes } from './file-range.ts';
+
+/** Two of these a download: one is filled while the other is sent. Larger ones were no faster. */
+const PIECE_BYTES = 256 * 1024;
+/** A client that takes no byte for so long is let go, in milliseconds. */
+const PATIENCE = 5 * 60_000;
+
+/** Answers with the file, or what the conditions of the request make of it. */
+export async function sendFile(
+  file: AnsweredFile,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const etag = `"${file.sha256}"`;
+  const wanted = wantedBytes(request.headers, etag, file.size);
+  reply
+    .header('etag', etag)
+    .header('accept-ranges', 'bytes')
+    .header('repr-digest', `sha-256=:${Buffer.from(file.sha256, 'hex').toString('base64')}:`);
+  if (wanted.status === 304) return reply.code(304).send();
+  if (wanted.status === 412) throw new HttpProblem(412, 'SYS.1006', 'the image has another ETag');
+  if (wanted.status === 416) {
+    reply.header('content-range', `bytes */${file.size}`);
+    const details = `the range '${request.headers.range}' lies outside of the ${file.size} bytes`;
+    throw new HttpProblem(416, 'SYS.1007', details);
+  }
+  const { status, start, end } = wanted;
+  reply
+    .code(status)
+    .type('application/octet-stream')
+    .header('content-length', end - start)
+    .header('content-disposition', contentDisposition(file.name));
+  if (status === 206) reply.header('content-range', `bytes ${start}-${end - 1}/${file.size}`);
+  if (request.method === 'HEAD') return reply.send();
+  const gone = new AbortController();
+  const onClose = () => gone.abort(new Error('the client is gone'));
+  reply.raw.once('close', onClose);
+  // What can't be opened is an error like any other, as nothing has been sent yet.
+  const bytes = await file.open(start, gone.signal);
+  reply.hijack();
+  try {
+    reply.raw.writeHead(status, headersOf(reply, request));
+    await pump(bytes, reply.raw, end - start);
+    reply.raw.end();
+  } catch (error) {
+    // The client sees by the length that it has not got all.
+    if (!gone.signal.aborted) request.log.error({ err: error }, 'a download broke off');
+    reply.raw.destroy();
+  } finally {
+    reply.raw.off('close', onClose);
+    await bytes.close().catch(() => {});
+  }
+  return reply;
+}
+
+/** Those that all answers have too: none of their hooks sees one that is written past Fastify. */
+function headersOf(reply: FastifyReply, request: FastifyRequest): Record<string, string> {
+  return {
+    ...(reply.getHeaders() as Record<string, string>),
+    'x-request-id': request.id,
+    'x-content-type-options': 'nosniff',
+    // It may be kept, and asked for again with its ETag.
+    'cache-control': 'private, no-cache',
+  };
+}
+
+/** Reads a piece while the one before it is being sent, and never more. */
+async function pump(bytes: AnsweredBytes, response: ServerResponse, length: number): Promise<void> {
+  const memory = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)] as const;
+  let sent: Promise<void> = Promise.resolve();
+  let left = length;
+  for (let turn: 0 | 1 = 0; left > 0; turn = turn === 0 ? 1 : 0) {
+    const piece = memory[turn].subarray(0, Math.min(PIECE_BYTES, left));
+    const read = await bytes.read(piece);
+    if (read === 0) throw new Error(`the file ended ${left} bytes early`);
+    left -= read;
+    await sent;
+    sent = write(response, piece.subarray(0, read));
+    sent.catch(() => {}); // heard of at the next turn
+  }
+  await sent;
+}
+
+/** Fulfilled when the piece's memory may be used again. */
+function write(response: ServerResponse, piece: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error | null) => {
+      clearTimeout(late);
+      response.off('close', onClose);
+      if (error) reject(error);
+      else resolve();
+    };
+    const onClose = () => settle(new Error('the client is gone'));
+    const late = setTimeout(() => settle(new Error('the client takes nothing')), PATIENCE);
+    response.once('close', onClose);
+    response.write(piece, settle);
+  });
+}
