@@ -3,7 +3,7 @@
  * `config.json` in the data directory, else from its default.
  */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DataDirectory, defaultDataDirectory } from './data-directory.ts';
 import { IngotError, isSystemError } from './kernel/errors.ts';
@@ -92,6 +92,23 @@ export const SETTINGS = {
         throw new Error(`host names with commas between are expected, and '${bad}' is none`);
       return value;
     },
+  ),
+  importDirectories: setting(
+    'DIR,…',
+    'directories whose files administrators may take in with AddImage url=file:///…; none by default',
+    '',
+    (value) => {
+      const bad = value.split(',').find((directory) => !isAbsolute(directory.trim()));
+      if (bad !== undefined)
+        throw new Error(`absolute paths with commas between are expected, and '${bad}' is none`);
+      return value;
+    },
+  ),
+  knownHosts: setting(
+    'FILE',
+    'the only SSH servers that images are taken from, as in known_hosts of OpenSSH; any by default',
+    '',
+    text,
   ),
   caFile: setting('FILE', 'further certificate authorities to trust when downloading, in PEM', '', text),
 } as const;

@@ -54,6 +54,7 @@ import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
+import { KnownHosts } from './transfer/known-hosts.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
@@ -153,6 +154,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     mounts: data.mounts,
     transfer: {
       stallTimeout: config.stallTimeout * 1000,
+      importDirectories: config.importDirectories.split(',').flatMap((directory) => directory.trim() || []),
+      ...(config.knownHosts !== '' && {
+        knownHosts: new KnownHosts(readFileSync(config.knownHosts, 'utf8')),
+      }),
       ...(config.caFile !== '' && { ca: readFileSync(config.caFile, 'utf8') }),
     },
   };

@@ -26,7 +26,8 @@ import {
 import { hostArchitecture, isParavirtual } from './guest.ts';
 import { Image } from './image.ts';
 import type { AddImage } from './messages.ts';
-import { type TransferSettings, takeIn } from './take-in.ts';
+import { requireSource, sourceUrl, type TransferSettings } from './source.ts';
+import { takeIn } from './take-in.ts';
 import { requireFittingMediaType } from './update.ts';
 
 export interface AddImageParts {
@@ -46,6 +47,7 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
       const format =
         parameters.mediaType === 'ISO' && parameters.format === 'raw' ? 'iso' : parameters.format;
       const mediaType = parameters.mediaType ?? (format === 'iso' ? 'ISO' : undefined);
+      requireSource(parameters.url);
       requireFittingMediaType(mediaType, format, parameters.system);
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
@@ -152,7 +154,7 @@ async function insertImage(
       actualSize: 0,
       md5Sum: null,
       sha256Sum: null,
-      url: maskedUrl(parameters.url),
+      url: shownUrl(parameters.url),
       mediaType: parameters.mediaType ?? (parameters.format === 'iso' ? 'ISO' : 'RootVolumeTemplate'),
       guestOsType: parameters.guestOsType ?? null,
       platform: parameters.platform,
@@ -164,6 +166,11 @@ async function insertImage(
       ...bornAt(now),
     })
     .execute();
+}
+
+/** A path as the URL that it stands for, anything else to the letter, without its password. */
+function shownUrl(url: string): string {
+  return maskedUrl(url.startsWith('/') ? sourceUrl(url).href : url);
 }
 
 /** Those of the storages that were deleted by force while the image was being written to them. */

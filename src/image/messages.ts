@@ -46,14 +46,20 @@ export const AddImage = defineMessage({
   parameters: {
     name: NAME,
     description: DESCRIPTION,
-    url: text('Where the bytes are: an http:// or https:// URL.', {
-      max: 2048,
-      url: true,
-      rule: {
-        says: 'an http:// or https:// URL',
-        test: (url) => /^https?:\/\/[^/\s]/i.test(url) && URL.canParse(url),
+    url: text(
+      "Where the bytes are: http, https, ftp and sftp URLs; file:///… or a path for a file of the service's own machine; upload://name for bytes that are sent to the address that the call answers with.",
+      {
+        max: 2048,
+        url: true,
+        rule: {
+          says: 'an http://, https://, ftp://, sftp://, file:/// or upload:// URL',
+          test: (url) =>
+            /^((https?|ftp|sftp|upload):\/\/[^/\s]|file:\/\/\/[^/])/i.test(url)
+              ? URL.canParse(url)
+              : /^\/[^/]/.test(url),
+        },
       },
-    }),
+    ),
     mediaType: optional(
       MEDIA_TYPE,
       'What the image is for; RootVolumeTemplate by default, or ISO where the bytes are one.',

@@ -79,6 +79,7 @@ export async function imageWithCopies(
     ])
     .where('ref.imageUuid', '=', imageUuid)
     .orderBy('ref.createDate')
+    .orderBy('ref.backupStorageUuid')
     .execute();
   const copies: (ReadyCopy & { local: boolean })[] = [];
   const reasons: string[] = [];

@@ -9,20 +9,13 @@ import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
-import { httpSource } from '../transfer/http-source.ts';
 import type { Sink } from '../transfer/sink.ts';
 import type { Source } from '../transfer/source.ts';
 import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { type Copy, requirePhysicalRoom, reserve } from './copies.ts';
 import type { AddImage } from './messages.ts';
-
-export interface TransferSettings {
-  /** Milliseconds without a byte after which a connection counts as broken. */
-  stallTimeout: number;
-  /** Certificates in PEM that are trusted besides the usual authorities'. */
-  ca?: string;
-}
+import { sourceOf, type TransferSettings } from './source.ts';
 
 interface Parts {
   database: Database;
@@ -49,11 +42,7 @@ export async function takeIn(
 ): Promise<Landing> {
   const { parameters } = job.call;
   return bringIn(parts, job, {
-    source: () =>
-      httpSource(parameters.url, {
-        stallTimeout: parts.transfer.stallTimeout,
-        ...(parts.transfer.ca !== undefined && { ca: parts.transfer.ca }),
-      }),
+    source: () => sourceOf(parameters.url, parts.transfer),
     judge: (result) => check(parameters, result),
   });
 }

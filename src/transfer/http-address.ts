@@ -31,9 +31,11 @@ export function basicAuthorization(url: URL): string | undefined {
   return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`;
 }
 
+const PORTS: Record<string, number> = { 'https:': 443, 'ftp:': 21, 'sftp:': 22 };
+
 /** Host and port, e.g. `127.0.0.1:80`. */
 export function hostAndPort(url: URL): string {
-  return url.port ? url.host : `${url.host}:${url.protocol === 'https:' ? 443 : 80}`;
+  return url.port ? url.host : `${url.host}:${PORTS[url.protocol] ?? 80}`;
 }
 
 function decode(part: string): string {

@@ -3,7 +3,13 @@ import { IngotError } from '../kernel/errors.ts';
 import { maskUrl, parseHttpUrl } from './http-address.ts';
 import { get, type HttpAnswer, type HttpRequestOptions } from './http-connection.ts';
 import { statusError } from './http-status.ts';
-import type { OpenedSource, RetryPolicy, Source, SourceFacts } from './source.ts';
+import {
+  DEFAULT_RETRY,
+  type OpenedSource,
+  type RetryPolicy,
+  type Source,
+  type SourceFacts,
+} from './source.ts';
 
 export interface HttpSourceOptions {
   /** Milliseconds without a byte after which the connection counts as broken; 30,000. */
@@ -21,8 +27,6 @@ export interface HttpSourceOptions {
   /** Certificates in PEM to trust besides the usual authorities. */
   ca?: string | string[];
 }
-
-const DEFAULT_RETRY: RetryPolicy = { tries: 5, baseDelay: 500, maxDelay: 30_000 };
 
 /** A file behind an http or https URL; the URL may hold a user name and a password. */
 export function httpSource(address: string, options: HttpSourceOptions = {}): Source {

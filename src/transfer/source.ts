@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { IngotError } from '../kernel/errors.ts';
 
 /** What a source said about its bytes: enough to know them again when a transfer is taken up later. */
@@ -6,6 +7,8 @@ export interface SourceFacts {
   finalUrl?: string;
   etag?: string;
   lastModified?: string;
+  /** Fingerprint of the key by which an SSH server showed who it is. */
+  hostKey?: string;
   /** Bytes in all; absent where the source doesn't say. */
   totalSize?: number;
 }
@@ -17,6 +20,17 @@ export interface RetryPolicy {
   baseDelay: number;
   /** Longest wait in milliseconds; also bounds what a server may ask for with Retry-After. */
   maxDelay: number;
+}
+
+export const DEFAULT_RETRY: RetryPolicy = { tries: 5, baseDelay: 500, maxDelay: 30_000 };
+
+/** What every source on another machine can be told. */
+export interface RemoteOptions {
+  /** Milliseconds without a byte after which the connection counts as broken. */
+  stallTimeout: number;
+  retry?: Partial<RetryPolicy>;
+  /** Resolves host names; may reject an address that must not be reached. Asked for literal addresses too. */
+  lookup?: LookupFunction;
 }
 
 export interface Source {

@@ -9,6 +9,7 @@ import { newUuid } from '../../src/kernel/uuid.ts';
 import type { Checkpoint } from '../../src/transfer/checkpoint.ts';
 import { type HttpSourceOptions, httpSource } from '../../src/transfer/http-source.ts';
 import type { Sink } from '../../src/transfer/sink.ts';
+import type { Source } from '../../src/transfer/source.ts';
 import {
   type TransferEvent,
   type TransferRequest,
@@ -72,8 +73,16 @@ export class Receiver {
     options: Partial<TransferRequest<Witness>> & { http?: HttpSourceOptions } = {},
   ): Promise<TransferResult<Witness>> {
     const { http, ...request } = options;
+    return this.takeFrom(httpSource(url, { ...DEFAULTS, ...http }), request);
+  }
+
+  /** The same from any source. */
+  async takeFrom(
+    source: Source,
+    request: Partial<TransferRequest<Witness>> = {},
+  ): Promise<TransferResult<Witness>> {
     return transfer({
-      source: httpSource(url, { ...DEFAULTS, ...http }),
+      source,
       sinks: this.sinks(),
       inspect: () => new Witness(),
       signal: new AbortController().signal,

@@ -1,0 +1,55 @@
+/** Where AddImage may take bytes from: the schemes of its `url`, and what each is read with. */
+import { pathToFileURL } from 'node:url';
+import { IngotError } from '../kernel/errors.ts';
+import { maskedUrl } from '../kernel/masked-url.ts';
+import { fileSource, pathOfFileUrl } from '../transfer/file-source.ts';
+import { ftpSource } from '../transfer/ftp-source.ts';
+import { httpSource } from '../transfer/http-source.ts';
+import type { KnownHosts } from '../transfer/known-hosts.ts';
+import { sftpSource } from '../transfer/sftp-source.ts';
+import type { Source } from '../transfer/source.ts';
+
+export interface TransferSettings {
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  stallTimeout: number;
+  /** Certificates in PEM that are trusted besides the usual authorities'. */
+  ca?: string;
+  /** Directories of this machine that files may be taken from. */
+  importDirectories: readonly string[];
+  /** The only SSH servers to be trusted; without it, any is. */
+  knownHosts?: KnownHosts;
+}
+
+/** The URL that the caller means: a path stands for the file there. */
+export function sourceUrl(text: string): URL {
+  const url = text.startsWith('/') ? pathToFileURL(text) : URL.parse(text);
+  if (!url) throw new IngotError('SYS.1007', `"${maskedUrl(text)}" is not a URL`);
+  return url;
+}
+
+/** SYS.1007 for what no try is needed to refuse. */
+export function requireSource(text: string): void {
+  const url = sourceUrl(text);
+  if (url.protocol === 'file:') pathOfFileUrl(url);
+  else if (url.protocol === 'sftp:' && url.username === '') {
+    throw new IngotError(
+      'SYS.1007',
+      `${maskedUrl(text)} names no user: write sftp://user:password@host/path`,
+    );
+  }
+}
+
+export function sourceOf(text: string, settings: TransferSettings): Source {
+  const { stallTimeout, ca, importDirectories, knownHosts } = settings;
+  const url = sourceUrl(text);
+  switch (url.protocol) {
+    case 'ftp:':
+      return ftpSource(url, { stallTimeout });
+    case 'sftp:':
+      return sftpSource(url, { stallTimeout, ...(knownHosts && { knownHosts }) });
+    case 'file:':
+      return fileSource(url, importDirectories);
+    default:
+      return httpSource(text, { stallTimeout, ...(ca !== undefined && { ca }) });
+  }
+}
