@@ -31,6 +31,8 @@ import { imageOperations } from './image/index.ts';
 import { imageQuotas } from './image/quotas.ts';
 import * as imageSettings from './image/settings.ts';
 import { imagesOnStorages } from './image/storage-contents.ts';
+import { ReceiveImageUpload, receiveImageUpload } from './image/upload/receive.ts';
+import { Uploads } from './image/upload/uploads.ts';
 import { reportJobs } from './job/job-metrics.ts';
 import type { AnyOperation } from './job/operation.ts';
 import { JobRunner } from './job/runner.ts';
@@ -133,8 +135,19 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     },
   });
   let reachedAt = '';
+  const publicUrl = () => config.publicUrl || reachedAt;
+  const uploads = new Uploads({
+    database,
+    publicUrl,
+    async cancel(job) {
+      await database.transaction((tx) => runner.cancel(job, tx));
+      runner.noticeCancelled(job);
+    },
+  });
   const parts = {
-    publicUrl: () => config.publicUrl || reachedAt,
+    publicUrl,
+    uploads,
+    receiver: ReceiveImageUpload,
     database,
     storages,
     primaryStorages,
@@ -176,6 +189,11 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     ...tagOperations({ ...parts, requireChange: (...asked) => access.requireChange(...asked) }),
   });
 
+  operations.set(ReceiveImageUpload.name, {
+    message: ReceiveImageUpload,
+    operation: receiveImageUpload(parts) as unknown as AnyOperation,
+  });
+
   const firstPassword = await makeFirstAccount(database, data.passwordFile, clock.now());
   await quotas.start();
   await makeFirstZone({
@@ -210,6 +228,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     progressOf: (jobUuid) => progressOf(parts, jobUuid),
     messages,
     log,
+    uploads,
     exportedFile: (key) => exportedFile(parts, key),
     version: VERSION,
     ready: () => database.ping(),

@@ -61,6 +61,7 @@ const STATUSES: Partial<Record<IngotError['code'], number>> = {
   'ID.1003': 403,
   'ID.1006': 429,
   'IMG.1000': 422,
+  'IMG.1001': 422,
   'IMG.1002': 422,
   'BS.1000': 502,
   'BS.1003': 409,

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { Histogram } from 'prom-client';
+import type { Uploads } from '../image/upload/uploads.ts';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { AnsweredFile, Message } from '../kernel/message.ts';
@@ -16,6 +17,8 @@ import { addExports } from './exports.ts';
 import { addJsonMessages } from './json-messages.ts';
 import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
+import { guardBodies } from './slow-bodies.ts';
+import { addUploads } from './uploads.ts';
 import type { WebHooks } from './web-hooks.ts';
 
 interface Parts {
@@ -26,6 +29,7 @@ interface Parts {
   messages: readonly Message[];
   log: Log;
   version: string;
+  uploads: Uploads;
   /** What was exported under the key; undefined where nothing is. */
   exportedFile: (key: string) => Promise<AnsweredFile | undefined>;
   /** Rejects, saying why, while the service can't do its work. */
@@ -47,14 +51,15 @@ export function createApp(parts: Parts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: 1_048_576,
-    requestTimeout: 60_000,
+    // An upload takes as long as it takes; see guardBodies for all else.
+    requestTimeout: 0,
     connectionTimeout: 0,
     keepAliveTimeout: 72_000,
     // Calls under way are answered; whoever stops the service bounds the wait.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
     // A query may name thousands of uuids, and they travel in its first line.
-    http: { maxHeaderSize: 131_072 },
+    http: { maxHeaderSize: 131_072, headersTimeout: 60_000 },
     // What fails before there is a route: a path that can't be read.
     frameworkErrors: (error, _request, reply) =>
       sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
@@ -72,6 +77,7 @@ export function createApp(parts: Parts): FastifyInstance {
   });
 
   addCompression(app);
+  guardBodies(app);
   app.addHook('onSend', async (request, reply) => {
     reply
       .header('x-request-id', request.id)
@@ -85,7 +91,8 @@ export function createApp(parts: Parts): FastifyInstance {
       {
         reqId: request.id,
         method: request.method,
-        url: request.url.split('?')[0],
+        // The keys of exports and uploads are for those alone who were given them.
+        url: /^\/(exports|uploads)\//.test(request.url) ? route : request.url.split('?')[0],
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
       },
@@ -133,6 +140,7 @@ export function createApp(parts: Parts): FastifyInstance {
   addJsonMessages(app, parts);
   addDocumentation(app, parts);
   addExports(app, parts);
+  addUploads(app, parts);
   return app;
 }
 

@@ -3,6 +3,7 @@ import type { DiskFacts } from '../disk/facts.ts';
 import type { Checkpoint as TransferCheckpoint } from '../transfer/checkpoint.ts';
 import type { Writer } from '../transfer/sink.ts';
 import type { Copy, CopyFailure } from './copies.ts';
+import type { AwaitedUpload } from './upload/uploads.ts';
 
 export interface AddImageState {
   imageUuid: string;
@@ -14,6 +15,8 @@ export interface AddImageState {
   transfer?: TransferCheckpoint;
   /** Set when all bytes are there and are right: only making them visible is left. */
   taken?: Taken;
+  /** Where the bytes are awaited, for an image that is uploaded. */
+  upload?: AwaitedUpload;
 }
 
 /** What is known when all bytes are there and right. */

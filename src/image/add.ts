@@ -2,11 +2,13 @@
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { chooseStorage } from '../backup-storage/choose.ts';
 import type { Database, Sql, SqlTransaction } from '../database/database.ts';
-import type { Call, JobOperation } from '../job/operation.ts';
+import type { Call, Job, JobOperation, LastStep } from '../job/operation.ts';
+import type { JobRunner } from '../job/runner.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError, toErrorBody } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import { maskedUrl } from '../kernel/masked-url.ts';
+import type { Message } from '../kernel/message.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { InventoryOf, Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
@@ -29,6 +31,7 @@ import type { AddImage } from './messages.ts';
 import { requireSource, sourceUrl, type TransferSettings } from './source.ts';
 import { takeIn } from './take-in.ts';
 import { requireFittingMediaType } from './update.ts';
+import type { AwaitedUpload, Uploads } from './upload/uploads.ts';
 
 export interface AddImageParts {
   database: Database;
@@ -37,6 +40,10 @@ export interface AddImageParts {
   log: Log;
   transfer: TransferSettings;
   resources: ReadonlyMap<string, Resource>;
+  runner: () => JobRunner;
+  uploads: Uploads;
+  /** What takes an upload's bytes, as a job that follows on AddImage. */
+  receiver: Message;
 }
 
 export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, AddImageState> {
@@ -60,14 +67,57 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
       for (const copy of copies) {
         await insertCopy(tx, imageUuid, copy, await parts.storages.driver(copy.storageUuid, tx), now);
       }
-      return { target: imageUuid, checkpoint: { imageUuid, copies, failures } };
+      const checkpoint = { imageUuid, copies, failures };
+      if (!isUpload(parameters.url)) return { target: imageUuid, checkpoint };
+      const { url, uploadSize: size } = parameters;
+      const upload = await parts.uploads.await(tx, {
+        uuid: imageUuid,
+        url,
+        now,
+        ...(size !== undefined && { size }),
+      });
+      // ZStack's clients look for the address here.
+      await tx
+        .updateTable('imageBackupStorageRef')
+        .set({ installPath: upload.url })
+        .where('imageUuid', '=', imageUuid)
+        .where('backupStorageUuid', '=', copies[0]?.storageUuid ?? '')
+        .execute();
+      return { target: imageUuid, checkpoint: { ...checkpoint, upload } };
     },
 
     async run(job) {
+      const { upload } = job.checkpoint;
+      if (upload) return awaitUpload(parts, job, upload);
       return endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),
+  };
+}
+
+const isUpload = (url: string) => /^upload:/i.test(url);
+
+/** The call ends with the address to send the bytes to; another job waits for them, from the same moment on. */
+function awaitUpload(
+  parts: AddImageParts,
+  { call, checkpoint }: Job<typeof AddImage, AddImageState>,
+  upload: AwaitedUpload,
+): LastStep<typeof AddImage> {
+  return async (tx) => {
+    await parts
+      .runner()
+      .follow(
+        tx,
+        { id: upload.job, message: parts.receiver, parameters: call.parameters, caller: call.caller },
+        { target: checkpoint.imageUuid, checkpoint },
+      );
+    return {
+      inventory: await requireInventory(tx, Image, checkpoint.imageUuid),
+      uploadUrl: upload.url,
+      uploadJobUuid: upload.job,
+      ...(checkpoint.failures.length > 0 && { failures: checkpoint.failures }),
+    };
   };
 }
 

@@ -21,6 +21,7 @@ import {
   createRootVolumeTemplateFromRootVolume,
 } from './template-from-volume.ts';
 import { updateImage } from './update.ts';
+import { getUploadImageJobDetails } from './upload/details.ts';
 
 export function imageOperations(
   parts: AddImageParts &
@@ -28,6 +29,7 @@ export function imageOperations(
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),
+    getUploadImageJobDetails: getUploadImageJobDetails(parts),
     downloadImage: downloadImage(parts),
     exportImageFromBackupStorage: exportImageFromBackupStorage(parts),
     deleteExportedImageFromBackupStorage: deleteExportedImageFromBackupStorage(),

@@ -1,5 +1,5 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
-import { boolean, bytes, choice, defaulted, list, optional, text, uuid } from '../kernel/field.ts';
+import { boolean, bytes, choice, defaulted, json, list, optional, text, uuid } from '../kernel/field.ts';
 import {
   answerOf,
   CREATION_PARAMETERS,
@@ -60,6 +60,13 @@ export const AddImage = defineMessage({
         },
       },
     ),
+    uploadSize: bytes(
+      'How many bytes will be sent, for upload://…; by default the client of the upload says it.',
+      {
+        since: 'ingot',
+        optional: true,
+      },
+    ),
     mediaType: optional(
       MEDIA_TYPE,
       'What the image is for; RootVolumeTemplate by default, or ISO where the bytes are one.',
@@ -86,6 +93,25 @@ export const AddImage = defineMessage({
 export const QueryImage = defineQuery(Image, {
   route: 'GET /images',
   source: 'image chapter, Query Image',
+});
+
+export const GetUploadImageJobDetails = defineMessage({
+  ...about,
+  name: 'GetUploadImageJobDetails',
+  doc: 'Finds uploads that are awaited, by the name in upload://name: their addresses, their jobs, and how far they are.',
+  source: 'zstack-api.md 2.2',
+  caller: 'admin',
+  kind: 'sync',
+  route: 'GET /images/upload-job/details/{imageId}',
+  parameters: { imageId: text('The name in upload://name.', { max: 2048, since: '4.1.0' }) },
+  answer: answerOf({
+    existingJobDetails: list(
+      'Each with longJobUuid, longJobState, imageUuid, imageUploadUrl and offset, the bytes that have come.',
+      json<Record<string, unknown>>(''),
+      { min: 0 },
+    ),
+    success: boolean('True.'),
+  }),
 });
 
 export const DownloadImage = defineMessage({

@@ -35,3 +35,14 @@ export const EXPUNGE_INTERVAL = defineSetting(
     default: 3600,
   }),
 );
+
+export const UPLOAD_MAX_IDLE = defineSetting(
+  'image',
+  'upload.maxIdle',
+  integer('How long an upload may be left alone before it is given up and its image is gone.', {
+    unit: 'seconds',
+    min: 1,
+    max: 2_592_000,
+    default: 600,
+  }),
+);

@@ -43,7 +43,7 @@ export async function takeIn(
   const { parameters } = job.call;
   return bringIn(parts, job, {
     source: () => sourceOf(parameters.url, parts.transfer),
-    judge: (result) => check(parameters, result),
+    judge: (result) => checkTaken(parameters, result),
   });
 }
 
@@ -139,7 +139,7 @@ function transferSignal(signal: AbortSignal): AbortSignal {
 }
 
 /** Are the bytes what the caller said they are? */
-function check(
+export function checkTaken(
   parameters: AddImageJob['call']['parameters'],
   result: Passed,
 ): Pick<Taken, 'format' | 'virtualSize' | 'mediaType'> {

@@ -138,6 +138,18 @@ export class JobRunner {
     }
   }
 
+  /**
+   * A job that another one's last step begins: its row in that transaction, without an `admit`. It is taken up when
+   * that stands.
+   */
+  async follow(
+    tx: SqlTransaction,
+    call: Call,
+    { target, checkpoint }: { target: string; checkpoint: unknown },
+  ): Promise<void> {
+    await this.#rows.insert(tx, call, 'Waiting', { targetResourceUuid: target, checkpoint });
+  }
+
   /** Marks a job to be stopped and undone, in the caller's transaction; see `noticeCancelled`. */
   cancel(uuid: string, tx: SqlTransaction): Promise<void> {
     return this.#rows.cancel(uuid, tx);

@@ -27,6 +27,7 @@ const DESCRIPTIONS = {
   'ID.1003': 'A quota is exceeded',
   'ID.1006': 'Too many sessions',
   'IMG.1000': 'The image could not be created',
+  'IMG.1001': 'The upload was interrupted',
   'IMG.1002': 'The bytes are not the image they were said to be',
   'BS.1000': 'The download to the backup storage failed',
   'BS.1003': 'No backup storage can take the image',
