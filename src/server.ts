@@ -29,6 +29,7 @@ import { exportedFile } from './image/export.ts';
 import { runExpunger } from './image/expunger.ts';
 import { imageOperations } from './image/index.ts';
 import { imageQuotas } from './image/quotas.ts';
+import { runScrubber } from './image/scrubber.ts';
 import * as imageSettings from './image/settings.ts';
 import { imagesOnStorages } from './image/storage-contents.ts';
 import { ReceiveImageUpload, receiveImageUpload } from './image/upload/receive.ts';
@@ -243,6 +244,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
+  void runScrubber(parts, stopping.signal);
   void webHooks.run(stopping.signal);
   return {
     address,

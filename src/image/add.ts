@@ -224,7 +224,7 @@ function shownUrl(url: string): string {
 }
 
 /** Those of the storages that were deleted by force while the image was being written to them. */
-async function withoutRow(
+export async function withoutRow(
   tx: SqlTransaction,
   imageUuid: string,
   landed: readonly string[],
@@ -243,7 +243,7 @@ async function withoutRow(
     });
 }
 
-async function makeCopyReady(
+export async function makeCopyReady(
   tx: SqlTransaction,
   imageUuid: string,
   storageUuid: string,
@@ -253,7 +253,7 @@ async function makeCopyReady(
   await reserve(tx, imageUuid, storageUuid, bytes);
   await tx
     .updateTable('imageBackupStorageRef')
-    .set({ status: 'Ready', lastOpDate: now })
+    .set({ status: 'Ready', damage: null, lastOpDate: now })
     .where('imageUuid', '=', imageUuid)
     .where('backupStorageUuid', '=', storageUuid)
     .execute();
@@ -276,7 +276,7 @@ async function makeImageReady(tx: SqlTransaction, uuid: string, taken: Taken, no
     .execute();
 }
 
-async function removeBytes(
+export async function removeBytes(
   parts: Pick<AddImageParts, 'database' | 'storages'>,
   copy: Copy,
   on: Sql = parts.database.sql,

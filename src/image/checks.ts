@@ -1,11 +1,13 @@
 /** SyncImageSize and CalculateImageHash: reads copies again and compares them with what is known of the image. */
 import { createHash } from 'node:crypto';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
-import type { SqlTransaction } from '../database/database.ts';
+import type { Database, SqlTransaction } from '../database/database.ts';
 import type { JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
 import { requireInventory } from '../query/find.ts';
+import { noteDamage } from './damage.ts';
 import { Image } from './image.ts';
 import type { CalculateImageHash, SyncImageSize } from './messages.ts';
 import { copiesOf } from './removal.ts';
@@ -56,8 +58,10 @@ export function syncImageSize(parts: {
 const MEMBER = { md5: 'md5Sum', sha256: 'sha256Sum' } as const;
 
 export function calculateImageHash(parts: {
+  database: Database;
   storages: BackupStorages;
   clock: Clock;
+  log: Log;
 }): JobOperation<typeof CalculateImageHash, Copy> {
   return {
     async admit({ parameters: { uuid, backupStorageUuid } }, tx) {
@@ -77,6 +81,15 @@ export function calculateImageHash(parts: {
         job.report({ bytesDone, bytesTotal: copy.size });
       }
       const digest = hash.digest('hex');
+      const { [MEMBER[algorithm]]: expected } = await requireInventory(
+        parts.database.sql,
+        Image,
+        copy.imageUuid,
+      );
+      if (expected !== undefined && expected !== digest) {
+        const place = { imageUuid: copy.imageUuid, storageUuid: copy.backupStorageUuid };
+        await noteDamage(parts, place, `its ${algorithm} is ${digest}, not ${expected}`);
+      }
       return async (tx) => {
         const image = await requireInventory(tx, Image, copy.imageUuid);
         const member = MEMBER[algorithm];

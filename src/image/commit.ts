@@ -43,10 +43,18 @@ async function commitOne(driver: BackupStorageDriver, copy: Copy, landing: Landi
   const open = landing.writers.get(copy.storageUuid);
   if (open) return open.commit();
   // The process that wrote it is dead: it may have made it visible already, or not yet.
+  let whole: string | undefined;
   if ((await driver.size(copy.path)) === landing.bytes) {
-    return requireSameDigest(await objectDigest(driver, copy.path), copy, landing.sha256);
+    whole = await objectDigest(driver, copy.path);
+    if (whole === landing.sha256) return;
   }
-  const found = await objectDigest(driver, copy.path, { partial: true, end: landing.bytes });
+  const found = await objectDigest(driver, copy.path, { partial: true, end: landing.bytes }).catch(
+    (error) => {
+      // Else it is a damaged one, which what was written beside it is to replace.
+      if (whole !== undefined) requireSameDigest(whole, copy, landing.sha256);
+      throw error;
+    },
+  );
   requireSameDigest(found, copy, landing.sha256);
   const writer = await driver.create(copy.path, { resumeAt: landing.bytes, expectedSize: landing.bytes });
   await writer.commit();

@@ -54,16 +54,21 @@ export function deleteImage(parts: {
         const takingIn = await cancelTakingIn(parts.runner(), tx, uuid);
         if (takingIn) return { target: uuid, checkpoint: { ...checkpoint, takingIn } };
       }
-      const all = await copiesOf(tx, uuid);
-      const chosen = backupStorageUuids ? pickCopies(image.name, all, backupStorageUuids, enforcing) : all;
+      const there = await copiesOf(tx, uuid);
+      const copying = await cancelCopying(parts.runner(), tx, there, backupStorageUuids);
+      // What is being made goes with the job that makes it.
+      const all = copying ? there.filter(({ status }) => status !== 'Downloading') : there;
+      const stillThere = backupStorageUuids?.filter((each) => !copying?.storages.includes(each));
+      const chosen = stillThere ? pickCopies(image.name, all, stillThere, enforcing) : all;
+      const takingIn = copying && { takingIn: copying.job };
       const policy = enforcing ? 'Direct' : await parts.settings.get(DELETION_POLICY);
       if (policy !== 'Direct') {
         const kept = chosen.filter((copy) => copy.status === 'Ready');
         await markCopies(tx, kept, 'Deleted', parts.clock.now());
-        return { target: uuid, checkpoint };
+        return { target: uuid, checkpoint: { ...checkpoint, ...takingIn } };
       }
       await markCopies(tx, chosen, 'Deleted', parts.clock.now());
-      return { target: uuid, checkpoint: { ...checkpoint, leaving: chosen.map(leavingOf) } };
+      return { target: uuid, checkpoint: { ...checkpoint, ...takingIn, leaving: chosen.map(leavingOf) } };
     },
 
     async run(job) {
@@ -89,6 +94,30 @@ export function deleteImage(parts: {
 
 export function leavingOf({ imageUuid, backupStorageUuid, path, size, status }: Leaving): Leaving {
   return { imageUuid, backupStorageUuid, path, size, status };
+}
+
+/** Cancels a job that is making copies which are to go, before they are there; its undoing removes them. */
+async function cancelCopying(
+  runner: JobRunner,
+  tx: SqlTransaction,
+  copies: Awaited<ReturnType<typeof copiesOf>>,
+  wanted: string[] | undefined,
+): Promise<{ job: string; storages: string[] } | undefined> {
+  const storages = copies
+    .filter(({ status }) => status === 'Downloading')
+    .map(({ backupStorageUuid }) => backupStorageUuid);
+  const [copy] = copies;
+  if (!copy || (wanted && !wanted.some((uuid) => storages.includes(uuid)))) return undefined;
+  const job = await tx
+    .selectFrom('longJob')
+    .select('uuid')
+    .where('targetResourceUuid', '=', copy.imageUuid)
+    .where('jobName', '=', 'APIAddImageToBackupStorageMsg')
+    .where('state', 'in', ['Waiting', 'Running', 'Canceling'])
+    .executeTakeFirst();
+  if (!job) return undefined;
+  await runner.cancel(job.uuid, tx);
+  return { job: job.uuid, storages };
 }
 
 /** Cancels the job that takes the image in; its undoing removes everything. */

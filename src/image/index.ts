@@ -2,6 +2,7 @@ import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import { type AddImageParts, addImage } from './add.ts';
+import { addImageToBackupStorage } from './add-to-storages.ts';
 import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
 import { deleteImage } from './delete.ts';
@@ -9,6 +10,7 @@ import { downloadImage } from './download.ts';
 import { deleteExportedImageFromBackupStorage, exportImageFromBackupStorage } from './export.ts';
 import { expungeImage, recoverImage } from './expunge.ts';
 import type * as messages from './messages.ts';
+import { scrubBackupStorage } from './scrub.ts';
 import { setImageBootMode } from './set-boot-mode.ts';
 import { changeImageState } from './state.ts';
 import type { TemplateParts } from './template.ts';
@@ -33,6 +35,8 @@ export function imageOperations(
     downloadImage: downloadImage(parts),
     exportImageFromBackupStorage: exportImageFromBackupStorage(parts),
     deleteExportedImageFromBackupStorage: deleteExportedImageFromBackupStorage(),
+    addImageToBackupStorage: addImageToBackupStorage(parts),
+    scrubBackupStorage: scrubBackupStorage(parts),
     updateImage: updateImage(parts),
     changeImageState: changeImageState(parts),
     deleteImage: deleteImage(parts),

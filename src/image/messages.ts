@@ -1,5 +1,16 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
-import { boolean, bytes, choice, defaulted, json, list, optional, text, uuid } from '../kernel/field.ts';
+import {
+  boolean,
+  bytes,
+  choice,
+  defaulted,
+  integer,
+  json,
+  list,
+  optional,
+  text,
+  uuid,
+} from '../kernel/field.ts';
 import {
   answerOf,
   CREATION_PARAMETERS,
@@ -165,6 +176,53 @@ export const DeleteExportedImageFromBackupStorage = defineMessage({
   route: 'DELETE /backup-storage/{backupStorageUuid}/exported-images/{imageUuid}',
   parameters: { backupStorageUuid: HAS_COPY, imageUuid: OWN_IMAGE },
   answer: nothing,
+});
+
+export const AddImageToBackupStorage = defineMessage({
+  ...about,
+  name: 'AddImageToBackupStorage',
+  doc: 'Copies an image to further backup storages, from the best copy there is; a copy that is damaged is written again. Succeeds when at least one of them has it.',
+  source: 'ingot',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /images/{uuid}/actions',
+  parameters: {
+    uuid: IMAGE,
+    backupStorageUuids: list(
+      'Backup storages that shall have a copy.',
+      uuid('', { references: 'BackupStorage' }),
+      {
+        max: 100,
+      },
+    ),
+  },
+  answer: inventoryOf(Image),
+});
+
+export const ScrubBackupStorage = defineMessage({
+  ...exporting,
+  name: 'ScrubBackupStorage',
+  doc: 'Reads the copies on a backup storage again and compares them with their digests. What is damaged is told on the copy (damage), in the log and the metrics, and is not read again.',
+  source: 'ingot',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: {
+    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    repair: boolean('Whether damaged copies are written again from good ones.', { default: false }),
+    olderThan: integer('Only copies that were not read for so long.', { unit: 'seconds', default: 0 }),
+  },
+  answer: answerOf({
+    checkedCopies: integer('How many copies were read.'),
+    checkedBytes: bytes('How many bytes that was.'),
+    damagedCopies: integer('How many of the copies are damaged.'),
+    repairedCopies: integer('How many of these were written again.'),
+    findings: list(
+      'Each with imageUuid, imageName, damage, and whether it was repaired.',
+      json<Record<string, unknown>>(''),
+      { min: 0 },
+    ),
+  }),
 });
 
 export const UpdateImage = defineMessage({

@@ -1,5 +1,5 @@
 import { defineSetting } from '../global-config/setting.ts';
-import { choice, integer } from '../kernel/field.ts';
+import { boolean, bytes, choice, integer } from '../kernel/field.ts';
 
 export const DELETION_POLICY = defineSetting(
   'image',
@@ -44,5 +44,31 @@ export const UPLOAD_MAX_IDLE = defineSetting(
     min: 1,
     max: 2_592_000,
     default: 600,
+  }),
+);
+
+export const SCRUB_INTERVAL = defineSetting(
+  'backupStorage',
+  'scrub.interval',
+  integer('How long after a copy was last read whole it is read again and compared; 0 for never.', {
+    unit: 'seconds',
+    max: 315_360_000,
+    default: 2_592_000,
+  }),
+);
+
+export const SCRUB_RATE = defineSetting(
+  'backupStorage',
+  'scrub.rate',
+  bytes('How many bytes a second a scrub reads from one storage at most; 0 for as many as can be.', {
+    default: 104_857_600,
+  }),
+);
+
+export const SCRUB_REPAIR = defineSetting(
+  'backupStorage',
+  'scrub.repair',
+  boolean('Whether a scrub that begins by itself writes damaged copies again from good ones.', {
+    default: false,
   }),
 );

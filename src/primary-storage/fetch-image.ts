@@ -2,8 +2,12 @@
 import { createHash } from 'node:crypto';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { storedSource } from '../backup-storage/stored-source.ts';
+import type { Database } from '../database/database.ts';
+import { noteDamage } from '../image/damage.ts';
+import { damagedCopy } from '../image/read-copies.ts';
 import type { ReadableImage, ReadyCopy } from '../image/ready-copies.ts';
 import type { Progress } from '../job/operation.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
 import { formatSize } from '../kernel/format.ts';
 import type { Log } from '../kernel/log.ts';
@@ -11,12 +15,16 @@ import { transfer } from '../transfer/transfer.ts';
 import type { PrimaryStorageDriver } from './driver.ts';
 
 interface Parts {
+  database: Database;
+  clock: Clock;
   storages: BackupStorages;
   log: Log;
   driver: PrimaryStorageDriver;
   storageName: string;
   path: string;
 }
+
+type Wanted = ReadableImage['image'];
 
 interface Work {
   signal: AbortSignal;
@@ -28,11 +36,11 @@ export async function fetchImage(parts: Parts, { image, copies }: ReadableImage,
   const failures: IngotError[] = [];
   for (const copy of copies) {
     try {
-      if (await link(parts, image.sha256Sum, copy, work.signal)) {
+      if (await link(parts, image, copy, work.signal)) {
         work.report({ bytesDone: copy.size, bytesTotal: copy.size });
         return;
       }
-      await download(parts, image.sha256Sum, copy, work);
+      await download(parts, image, copy, work);
       return;
     } catch (error) {
       work.signal.throwIfAborted();
@@ -57,7 +65,7 @@ export async function fetchImage(parts: Parts, { image, copies }: ReadableImage,
   );
 }
 
-async function link(parts: Parts, sha256: string, copy: ReadyCopy, signal: AbortSignal): Promise<boolean> {
+async function link(parts: Parts, image: Wanted, copy: ReadyCopy, signal: AbortSignal): Promise<boolean> {
   const { driver, path } = parts;
   const store = await parts.storages.driver(copy.storageUuid);
   const linked = await driver.linkImage?.(
@@ -73,14 +81,14 @@ async function link(parts: Parts, sha256: string, copy: ReadyCopy, signal: Abort
     hash.update(chunk);
   }
   const found = hash.digest('hex');
-  if (found === sha256) return true;
+  if (found === image.sha256Sum) return true;
   await driver.remove(path);
-  throw damaged(copy, found, sha256);
+  throw await damaged(parts, image, copy, found);
 }
 
 async function download(
   parts: Parts,
-  sha256: string,
+  image: Wanted,
   copy: ReadyCopy,
   { signal, report }: Work,
 ): Promise<void> {
@@ -109,9 +117,9 @@ async function download(
   });
   const writer = result.writers.get('cache');
   if (!writer) throw [...result.failures.values()][0];
-  if (result.sha256 !== sha256) {
+  if (result.sha256 !== image.sha256Sum) {
     await writer.abort();
-    throw damaged(copy, result.sha256, sha256);
+    throw await damaged(parts, image, copy, result.sha256);
   }
   await writer.commit();
 }
@@ -124,11 +132,11 @@ function full(error: unknown): IngotError | undefined {
   );
 }
 
-function damaged(copy: ReadyCopy, found: string, expected: string): IngotError {
-  return new IngotError(
-    'SYS.1016',
-    `the copy on backup storage '${copy.storageName}' is damaged: its SHA-256 is ${found}, not ${expected}`,
-  );
+/** Notes the damage, so that nobody reads the copy again; the error to throw. */
+async function damaged(parts: Parts, image: Wanted, copy: ReadyCopy, found: string): Promise<IngotError> {
+  const damage = `its SHA-256 is ${found}, not ${image.sha256Sum}`;
+  await noteDamage(parts, { imageUuid: image.uuid, storageUuid: copy.storageUuid }, damage);
+  return damagedCopy(copy, damage);
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
