@@ -3,12 +3,15 @@ import type { Message } from '../kernel/message.ts';
 import { showAnswer } from './answer.ts';
 import type { HttpAnswer } from './client.ts';
 import type { Connection } from './connection.ts';
+import { download } from './download.ts';
 import type { Interrupts } from './interrupts.ts';
 import { restsUntilNextStart, waitForJob } from './job.ts';
+import { localParameters, takeLocal } from './local-files.ts';
 import type { Options } from './options.ts';
 import { readParameters } from './parameters.ts';
 import { jobUuidOf } from './request.ts';
 import type { Terminal } from './terminal.ts';
+import { upload } from './upload.ts';
 
 /** What the commands of one process share. */
 export interface CommandContext {
@@ -27,6 +30,11 @@ export async function call(
   words: readonly string[],
   options: Options,
 ): Promise<HttpAnswer> {
+  if (message.answer.kind === 'file') return download(context, message, words, options);
+  if (localParameters(message).file) {
+    const { value: file, rest } = takeLocal(words, 'file');
+    if (file !== undefined) return upload(context, message, { file, words: rest, options });
+  }
   const { terminal, connection } = context;
   const parameters = readParameters(message, words);
   const accepted = await connection.send(message, parameters);

@@ -1,7 +1,9 @@
 /** HTTP to the service: one exchange at a time, and what a failed connection means in words. */
 import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { isSystemError } from '../kernel/errors.ts';
 import { Ending, EXIT } from './exit-codes.ts';
 
@@ -11,6 +13,9 @@ export interface Exchange {
   path: string;
   body?: unknown;
   session?: string;
+  headers?: Record<string, string>;
+  /** Bytes that are sent in place of a `body`. */
+  stream?: Readable;
 }
 
 export interface HttpAnswer {
@@ -34,36 +39,73 @@ export class NotReached extends Ending {
 /** Rejects with NotReached, or with Ending(interrupted) once `signal` is aborted. */
 export async function exchange(
   address: string,
-  { method, path, body, session }: Exchange,
+  request: Exchange,
   signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  try {
-    const send = address.startsWith('https:') ? requestTls : request;
-    // Not fetch: it refuses a number of ports on which a service may well listen.
-    const sent = send(address + path, {
-      method,
-      signal,
-      headers: {
-        accept: 'application/json',
-        ...(session !== undefined && { authorization: `OAuth ${session}` }),
-        ...(text !== undefined && {
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(text),
-        }),
-      },
-    });
-    sent.end(text);
-    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+): Promise<HttpAnswer & { headers: IncomingHttpHeaders }> {
+  return reaching(address, signal, async () => {
+    const response = await send(address, request, signal);
     let received = '';
     response.setEncoding('utf8');
     for await (const piece of response) received += String(piece);
-    return { status: response.statusCode ?? 0, members: membersOf(received), text: received };
+    const { statusCode = 0, headers } = response;
+    return { status: statusCode, members: membersOf(received), text: received, headers };
+  });
+}
+
+/** The same for what answers with bytes, which are still to be read. */
+export function openExchange(
+  address: string,
+  request: Exchange,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  return reaching(address, signal, () => send(address, request, signal));
+}
+
+async function reaching<T>(address: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     if (signal.aborted) throw new Ending(EXIT.interrupted, 'interrupted');
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
     throw new NotReached(address, reason);
+  }
+}
+
+async function send(
+  address: string,
+  { method, path, body, session, headers, stream }: Exchange,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const how = address.startsWith('https:') ? requestTls : request;
+  // Not fetch: it refuses a number of ports on which a service may well listen.
+  const sent = how(address + path, {
+    method,
+    signal,
+    headers: {
+      accept: 'application/json',
+      ...(session !== undefined && { authorization: `OAuth ${session}` }),
+      ...(text !== undefined && {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(text),
+      }),
+      ...headers,
+    },
+  });
+  const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
+  if (!stream) {
+    sent.end(text);
+    return (await answered)[0];
+  }
+  // An answer may come before all is sent; the rest is not wanted then.
+  const all = pipeline(stream, sent);
+  all.catch(() => {});
+  try {
+    const [response] = await Promise.race([answered, all.then(() => answered)]);
+    return response;
+  } finally {
+    stream.destroy();
   }
 }
 

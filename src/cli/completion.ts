@@ -2,6 +2,7 @@
 import type { AnyField } from '../kernel/field.ts';
 import type { Message } from '../kernel/message.ts';
 import type { Relation, Resource } from '../kernel/resource.ts';
+import { localParameters } from './local-files.ts';
 import { TYPED_OPERATORS } from './query-words.ts';
 
 export interface Completion {
@@ -62,9 +63,8 @@ function words(typed: string, known: readonly Candidate[]): Completion {
 function parameterWord(message: Message, given: readonly string[], typed: string): Completion {
   const at = typed.indexOf('=');
   if (at < 0) {
-    const names = Object.keys(message.parameters).filter(
-      (name) => !given.some((word) => word.startsWith(`${name}=`)),
-    );
+    const all = { ...message.parameters, ...localParameters(message) };
+    const names = Object.keys(all).filter((name) => !given.some((word) => word.startsWith(`${name}=`)));
     return words(
       typed,
       names.map((name) => ({ text: `${name}=`, end: '' })),

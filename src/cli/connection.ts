@@ -1,9 +1,10 @@
 /** The service of a command: chosen when it is first needed, with a session of the user's. */
 import { readFile } from 'node:fs/promises';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { sha512 } from '../account/password.ts';
 import type { ErrorBody } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
-import { type Exchange, exchange, type HttpAnswer, NotReached } from './client.ts';
+import { type Exchange, exchange, type HttpAnswer, NotReached, openExchange } from './client.ts';
 import { Refused } from './describe-error.ts';
 import { Ending, EXIT } from './exit-codes.ts';
 import { jobUuidOf, PREFIX, requestOf } from './request.ts';
@@ -55,6 +56,29 @@ export class Connection {
   async ask(request: Exchange): Promise<HttpAnswer> {
     const { address } = await this.server();
     return exchange(address, request, this.#options.signal());
+  }
+
+  /** As `ask`, with the answer's headers too. */
+  async exchange(request: Exchange): Promise<HttpAnswer & { headers: IncomingHttpHeaders }> {
+    const { address } = await this.server();
+    return exchange(address, request, this.#options.signal());
+  }
+
+  /** For what answers with bytes, with a session. Rejects with Refused where the service says no. */
+  async open(request: Exchange): Promise<IncomingMessage> {
+    const { address } = await this.server();
+    const signal = this.#options.signal();
+    const attempt = async (session: string) => openExchange(address, { ...request, session }, signal);
+    const { session } = await this.logged();
+    const answer = await attempt(session);
+    if ((answer.statusCode ?? 0) < 300) return answer;
+    answer.resume();
+    // The head alone does not say why: asked for one byte, the error has a body.
+    const why = { ...request, method: 'GET', headers: { range: 'bytes=0-0' } };
+    const told = await exchange(address, { ...why, session }, signal);
+    if (isSessionOver(told)) return attempt((await this.#renew()).session);
+    accepted(told);
+    return attempt(session);
   }
 
   /** Sends a call, with a session where it needs one. Rejects with Refused where the service says no. */

@@ -5,6 +5,7 @@ import { formatSize } from '../kernel/format.ts';
 import type { Message } from '../kernel/message.ts';
 import { pad } from './display-width.ts';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.ts';
+import { localParameters } from './local-files.ts';
 import { OPTIONS } from './options.ts';
 import { TYPED_OPERATORS } from './query-words.ts';
 import { quoteWord } from './words.ts';
@@ -92,7 +93,7 @@ export function messageHelp(message: Message): string {
   const words = message.query ? '[condition …] [parameter …]' : '[name=value …]';
   const lines = [`Usage: ingot ${message.name} ${words}`, '', ...paragraph(message.doc)];
   if (message.query && message.resource) lines.push(...queryHelp(message));
-  const parameters = Object.entries(message.parameters).filter(
+  const parameters = Object.entries({ ...message.parameters, ...localParameters(message) }).filter(
     ([name]) => !message.query || name !== 'conditions',
   );
   if (parameters.length > 0) lines.push('', 'Parameters');
