@@ -2,26 +2,14 @@
 import type { Message } from '../kernel/message.ts';
 import { showAnswer } from './answer.ts';
 import type { HttpAnswer } from './client.ts';
-import type { Connection } from './connection.ts';
+import type { CommandContext } from './context.ts';
 import { download } from './download.ts';
-import type { Interrupts } from './interrupts.ts';
 import { restsUntilNextStart, waitForJob } from './job.ts';
 import { localParameters, takeLocal } from './local-files.ts';
 import type { Options } from './options.ts';
 import { readParameters } from './parameters.ts';
 import { jobUuidOf } from './request.ts';
-import type { Terminal } from './terminal.ts';
 import { upload } from './upload.ts';
-
-/** What the commands of one process share. */
-export interface CommandContext {
-  terminal: Terminal;
-  connection: Connection;
-  interrupts: Interrupts;
-  messages: readonly Message[];
-  /** True in a shell: a service that was started outlives the call. */
-  lasting: boolean;
-}
 
 /** Fulfilled with what the service answered, which is shown by then. */
 export async function call(

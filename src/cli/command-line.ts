@@ -1,9 +1,9 @@
 /** The command line: one call, a command of its own, or the shell. */
 import { messages } from '../catalogue.ts';
 import { VERSION } from '../version.ts';
-import type { CommandContext } from './call.ts';
 import { runCommand } from './commands.ts';
 import { Connection } from './connection.ts';
+import type { CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { fail } from './failure.ts';
 import { Interrupts } from './interrupts.ts';

@@ -1,8 +1,9 @@
 /** A command that is already in words: help, a call, or one of the few others. */
 
 import type { Message } from '../kernel/message.ts';
-import { type CommandContext, call } from './call.ts';
+import { call } from './call.ts';
 import type { HttpAnswer } from './client.ts';
+import type { CommandContext } from './context.ts';
 import { usageError } from './exit-codes.ts';
 import { COMMANDS, commandHelp, generalHelp, messageHelp } from './help.ts';
 import { logIn, logOut } from './log-in.ts';

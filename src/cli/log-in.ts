@@ -1,5 +1,5 @@
 /** `ingot login` and `ingot logout`. */
-import type { CommandContext } from './call.ts';
+import type { CommandContext } from './context.ts';
 import { Refused } from './describe-error.ts';
 import { Ending, EXIT, usageError } from './exit-codes.ts';
 import type { Options } from './options.ts';

@@ -1,8 +1,8 @@
 /** `ingot` alone: calls line by line. */
 import { createInterface } from 'node:readline';
-import type { CommandContext } from './call.ts';
 import { runCommand } from './commands.ts';
 import { complete } from './completion.ts';
+import type { CommandContext } from './context.ts';
 import { EXIT, usageError } from './exit-codes.ts';
 import { fail } from './failure.ts';
 import { callsByResource } from './help.ts';

@@ -6,12 +6,15 @@ const PATIENCE = 60_000;
 
 /** Routes that may take longer have `config: { slow: true }`. */
 export function guardBodies(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const { headers, raw } = request;
-    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+    const { 'content-length': length = '0', 'transfer-encoding': coding } = headers;
+    if (length === '0' && coding === undefined) return;
     if ((request.routeOptions.config as { slow?: boolean }).slow) return;
     const late = setTimeout(() => raw.destroy(), PATIENCE);
     const done = () => clearTimeout(late);
-    raw.once('end', done).once('close', done);
+    raw.once('end', done);
+    // The connection may serve other calls by then.
+    reply.raw.once('close', done);
   });
 }

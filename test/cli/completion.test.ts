@@ -12,8 +12,9 @@ const candidates = (line: string) => tab(line).candidates;
 
 describe('Tab', () => {
   it('completes calls, by their beginning first', () => {
-    assert.deepEqual(tab('AddI'), { typed: 'AddI', candidates: ['AddImage '] });
-    assert.deepEqual(candidates('addi'), ['AddImage ']);
+    assert.deepEqual(tab('UpdateI'), { typed: 'UpdateI', candidates: ['UpdateImage '] });
+    assert.deepEqual(candidates('updatei'), ['UpdateImage ']);
+    assert.deepEqual(candidates('AddI'), ['AddImage', 'AddImageToBackupStorage']);
     assert.ok(candidates('Add').every((name) => name.startsWith('Add')));
     assert.ok(candidates('Image').includes('QueryImage') && candidates('Image').includes('DeleteImage'));
     assert.deepEqual(candidates('exi'), ['exit ']);
@@ -27,6 +28,7 @@ describe('Tab', () => {
     assert.deepEqual(candidates('AddImage na'), ['name=']);
     assert.ok(!candidates('AddImage name=x ').includes('name='));
     assert.deepEqual(candidates('AddImage medi'), ['mediaType=']);
+    assert.deepEqual(candidates('AddImage fi'), ['file=']);
   });
 
   it('completes choices and booleans', () => {

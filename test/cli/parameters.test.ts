@@ -104,7 +104,7 @@ describe('words of a call', () => {
     assert.throws(() => add('nam=a'), /no parameter 'nam'; did you mean 'name'/);
     assert.throws(() => add('name'), /'name' has no '='/);
     assert.throws(() => add('name=a', 'name=b'), /'name' is given twice/);
-    assert.throws(() => add('name=a', 'url=ftp://x'), /must be an http/);
+    assert.throws(() => add('name=a', 'url=gopher://x'), /must be an http/);
   });
 
   it('hash the password', () => {
