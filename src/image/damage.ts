@@ -45,6 +45,20 @@ export async function noteDamage(parts: Parts, { imageUuid, storageUuid }: CopyP
   );
 }
 
+/** Takes back what was noted, once the copy has been read and found right. */
+export async function noteSound(
+  parts: Pick<Parts, 'database' | 'clock'>,
+  { imageUuid, storageUuid }: CopyPlace,
+): Promise<void> {
+  await parts.database.sql
+    .updateTable('imageBackupStorageRef')
+    .set({ damage: null, checkDate: parts.clock.now() })
+    .where('imageUuid', '=', imageUuid)
+    .where('backupStorageUuid', '=', storageUuid)
+    .where('status', '=', 'Ready')
+    .execute();
+}
+
 async function countGood(on: Sql, imageUuid: string): Promise<number> {
   const { count } = await on
     .selectFrom('imageBackupStorageRef')

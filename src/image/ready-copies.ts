@@ -18,6 +18,8 @@ export interface ImageWithCopies {
   image: RowOf<typeof Image> & { format: NonNullable<RowOf<typeof Image>['format']>; sha256Sum: string };
   /** Best first: those of the service's own machine, then by age. */
   copies: ReadyCopy[];
+  /** Those that could be reached, but were found damaged. */
+  damaged: ReadyCopy[];
   /** Why its other copies can't be read, one sentence each. */
   reasons: string[];
 }
@@ -28,13 +30,17 @@ export interface ReadableImage extends ImageWithCopies {
 
 /**
  * The image with the copies that a primary storage of the zone may read: on backup storages that are Enabled,
- * Connected and attached to the zone, and not known to be damaged.
+ * Connected and attached to the zone. Whoever asks compares digests; so those known to be damaged come last, as
+ * somebody may have mended them.
  * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not a disk that is Ready
  */
 export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string): Promise<ReadableImage> {
   const found = await imageWithCopies(on, imageUuid, zoneUuid);
   const { format } = found.image;
-  if (format !== 'iso') return { ...found, image: { ...found.image, format } };
+  const { copies, damaged } = found;
+  if (format !== 'iso') {
+    return { ...found, image: { ...found.image, format }, copies: [...copies, ...damaged] };
+  }
   throw new IngotError(
     'SYS.1006',
     `image '${found.image.name}' (${imageUuid}) is an ISO; no volume is made from one`,
@@ -82,28 +88,28 @@ export async function imageWithCopies(
     .orderBy('ref.backupStorageUuid')
     .execute();
   const copies: (ReadyCopy & { local: boolean })[] = [];
+  const damaged: ReadyCopy[] = [];
   const reasons: string[] = [];
   for (const row of rows) {
     const storage = `backup storage '${row.name}' (${row.uuid})`;
     if (row.refStatus !== 'Ready') reasons.push(`the copy on ${storage} is ${row.refStatus}`);
     else if (row.state !== 'Enabled') reasons.push(`${storage} is ${row.state}`);
     else if (row.status !== 'Connected') reasons.push(`${storage} is ${row.status}`);
-    else if (row.damage !== null) reasons.push(`the copy on ${storage} is damaged: ${row.damage}`);
     else if (zoneUuid !== undefined && row.zoneUuid === null)
       reasons.push(`${storage} is not attached to the zone ${zoneUuid}`);
     else {
-      copies.push({
-        storageUuid: row.uuid,
-        storageName: row.name,
-        path: row.path,
-        size: row.size,
-        readySince: row.lastOpDate,
-        local: row.type === 'LocalBackupStorage',
-      });
+      const { uuid: storageUuid, name: storageName, path, size, lastOpDate: readySince } = row;
+      const copy = { storageUuid, storageName, path, size, readySince };
+      if (row.damage === null) copies.push({ ...copy, local: row.type === 'LocalBackupStorage' });
+      else {
+        reasons.push(`the copy on ${storage} is damaged: ${row.damage}`);
+        // Whatever it holds has to be read.
+        damaged.push({ ...copy, readySince: 0 });
+      }
     }
   }
   copies.sort((one, other) => Number(other.local) - Number(one.local));
-  return { image: { ...image, format, sha256Sum }, copies, reasons };
+  return { image: { ...image, format, sha256Sum }, copies, damaged, reasons };
 }
 
 /** The error for an image none of whose copies can be read. */

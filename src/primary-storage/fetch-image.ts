@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { storedSource } from '../backup-storage/stored-source.ts';
 import type { Database } from '../database/database.ts';
-import { noteDamage } from '../image/damage.ts';
+import { noteDamage, noteSound } from '../image/damage.ts';
 import { damagedCopy } from '../image/read-copies.ts';
 import type { ReadableImage, ReadyCopy } from '../image/ready-copies.ts';
 import type { Progress } from '../job/operation.ts';
@@ -32,16 +32,21 @@ interface Work {
 }
 
 /** Tries the copies, best first. Rejects with what was wrong with each when none could be had. */
-export async function fetchImage(parts: Parts, { image, copies }: ReadableImage, work: Work): Promise<void> {
+export async function fetchImage(parts: Parts, readable: ReadableImage, work: Work): Promise<void> {
+  const { image, copies, damaged } = readable;
+  const sound = async ({ storageUuid }: ReadyCopy) => {
+    if (!damaged.some((copy) => copy.storageUuid === storageUuid)) return;
+    await noteSound(parts, { imageUuid: image.uuid, storageUuid });
+  };
   const failures: IngotError[] = [];
   for (const copy of copies) {
     try {
       if (await link(parts, image, copy, work.signal)) {
         work.report({ bytesDone: copy.size, bytesTotal: copy.size });
-        return;
+        return await sound(copy);
       }
       await download(parts, image, copy, work);
-      return;
+      return await sound(copy);
     } catch (error) {
       work.signal.throwIfAborted();
       const failure = toIngotError(error);
@@ -83,7 +88,7 @@ async function link(parts: Parts, image: Wanted, copy: ReadyCopy, signal: AbortS
   const found = hash.digest('hex');
   if (found === image.sha256Sum) return true;
   await driver.remove(path);
-  throw await damaged(parts, image, copy, found);
+  throw await damagedHere(parts, image, copy, found);
 }
 
 async function download(
@@ -119,7 +124,7 @@ async function download(
   if (!writer) throw [...result.failures.values()][0];
   if (result.sha256 !== image.sha256Sum) {
     await writer.abort();
-    throw await damaged(parts, image, copy, result.sha256);
+    throw await damagedHere(parts, image, copy, result.sha256);
   }
   await writer.commit();
 }
@@ -133,7 +138,7 @@ function full(error: unknown): IngotError | undefined {
 }
 
 /** Notes the damage, so that nobody reads the copy again; the error to throw. */
-async function damaged(parts: Parts, image: Wanted, copy: ReadyCopy, found: string): Promise<IngotError> {
+async function damagedHere(parts: Parts, image: Wanted, copy: ReadyCopy, found: string): Promise<IngotError> {
   const damage = `its SHA-256 is ${found}, not ${image.sha256Sum}`;
   await noteDamage(parts, { imageUuid: image.uuid, storageUuid: copy.storageUuid }, damage);
   return damagedCopy(copy, damage);

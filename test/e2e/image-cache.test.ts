@@ -124,12 +124,16 @@ describe('the image cache', () => {
       service.client.call('CreateRootVolumeFromImage', volume(image.uuid, local?.uuid)),
       /is damaged: its SHA-256 is/,
     );
+    const refs = async () =>
+      (await service.client.query('Image', `uuid=${image.uuid}`))[0]?.backupStorageRefs;
+    assert.match((await refs())[0].damage, /^its SHA-256 is/);
     await writeFile(stored, disk);
     const { inventory: again } = await service.client.call(
       'CreateRootVolumeFromImage',
       volume(image.uuid, local?.uuid),
     );
     await runProgram('qemu-img', ['compare', first.installPath, again.installPath]);
+    assert.equal((await refs())[0].damage, undefined);
     for (const { uuid } of [first, again]) await service.client.call('DeleteRootVolume', { uuid });
   });
 
