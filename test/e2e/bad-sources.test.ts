@@ -83,7 +83,7 @@ describe('a source that is no good', () => {
       { format: 'qcow2' },
       /declared to be qcow2, but its bytes are raw/,
     ],
-    ['no url at all', () => 'disk.raw', {}, /'url' must be an http:\/\/ or https:\/\/ URL/],
+    ['no url at all', () => 'disk.raw', {}, /'url' must be an http:\/\/, https/],
     ['a scheme of another kind', () => 'gopher://host/disk', {}, /'url' must be/],
   ];
 
