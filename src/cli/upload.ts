@@ -130,10 +130,7 @@ async function sendAll(context: CommandContext, sending: Sending, silent: boolea
 }
 
 /** Where the service goes on; undefined where it knows of no such upload. Waits for one that is just being taken up. */
-async function offsetOf(
-  { connection, interrupts }: CommandContext,
-  path: string,
-): Promise<number | undefined> {
+async function offsetOf({ connection }: CommandContext, path: string): Promise<number | undefined> {
   for (const deadline = performance.now() + PATIENCE; ; ) {
     const answer = await connection.exchange({ method: 'HEAD', path, headers: TUS });
     if (answer.status === 200) return Number(answer.headers['upload-offset']);
@@ -142,7 +139,6 @@ async function offsetOf(
       throw new Ending(EXIT.failed, `the service is not ready for the upload (${answer.status})`);
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
-    interrupts.signal.throwIfAborted();
   }
 }
 

@@ -41,8 +41,13 @@ export async function sendFile(
   const onClose = () => gone.abort(new Error('the client is gone'));
   reply.raw.once('close', onClose);
   // What can't be opened is an error like any other, as nothing has been sent yet.
-  const bytes = await file.open(start, gone.signal);
+  const bytes = await file.open(start, gone.signal).catch((error) => {
+    reply.raw.off('close', onClose);
+    if (!gone.signal.aborted) throw error;
+    return undefined;
+  });
   reply.hijack();
+  if (!bytes) return reply;
   try {
     reply.raw.writeHead(status, headersOf(reply, request));
     await pump(bytes, reply.raw, end - start);

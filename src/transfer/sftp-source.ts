@@ -3,7 +3,6 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { Client, type SFTPWrapper, type Stats } from 'ssh2';
 import { IngotError, isSystemError } from '../kernel/errors.ts';
-import { formatDuration } from '../kernel/format.ts';
 import { addressOf, decoded } from './address.ts';
 import { hostAndPort, maskUrl } from './http-address.ts';
 import { asSourceError, broken, stalled } from './http-failure.ts';
@@ -201,8 +200,7 @@ function asSftpError(thrown: unknown, url: URL): unknown {
     );
   }
   if (level === 'client-timeout') {
-    const time = formatDuration(CONNECT_TIMEOUT);
-    return broken(`${hostAndPort(url)} took a connection for ${shown}, but did not speak SSH in ${time}`);
+    return broken(`${hostAndPort(url)} took a connection for ${shown}, but did not speak SSH in time`);
   }
   if (code === NO_SUCH_FILE) return new IngotError('SYS.1015', `${shown} does not exist. Check the path.`);
   if (code === PERMISSION_DENIED) {

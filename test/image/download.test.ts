@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { Ingot } from '../../src/client/ingot.ts';
@@ -135,6 +135,20 @@ describe('downloading an image', () => {
     assert.ok(open() > before);
     response.destroy();
     await until('the file to be closed', () => open() <= before);
+  });
+
+  it('comes from another copy while the storage of the first is away, which is no damage', async () => {
+    const [first] = await copies();
+    const [storage] = await stage.service.client.query('BackupStorage', `uuid=${first?.backupStorageUuid}`);
+    renameSync(storage?.url, `${storage?.url}.away`);
+    try {
+      const answer = await get();
+      assert.equal(answer.status, 200);
+      assert.ok(bytes.equals(Buffer.from(await answer.arrayBuffer())));
+    } finally {
+      renameSync(`${storage?.url}.away`, storage?.url);
+    }
+    assert.equal((await copies())[0]?.damage, undefined);
   });
 
   it('goes on from another copy when the one being read is cut off, and tells of the damage', async () => {

@@ -1,5 +1,6 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type Daemon, runProgram, startDaemon, withFreePort } from './program.ts';
 
@@ -43,14 +44,15 @@ async function startOn(
   users: string,
 ): Promise<{ daemon: Daemon; port: number }> {
   const config = join(state, 'proftpd.conf');
+  const group = (await runProgram('id', ['-gn'])).trim();
   writeFileSync(
     config,
     `ServerName test
 ServerType standalone
 Port ${port}
 DefaultAddress 127.0.0.1
-User root
-Group root
+User ${userInfo().username}
+Group ${group}
 UseReverseDNS off
 DefaultRoot ${directory}
 RequireValidShell off
