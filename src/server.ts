@@ -36,6 +36,7 @@ import { systemClock } from './kernel/clock.ts';
 import { IngotError, isSystemError } from './kernel/errors.ts';
 import type { Log } from './kernel/log.ts';
 import type { Message } from './kernel/message.ts';
+import { nobodyListens, type StepListener } from './kernel/steps.ts';
 import { newUuid } from './kernel/uuid.ts';
 import { longJobOperations } from './long-job/index.ts';
 import { progressOf } from './long-job/progress.ts';
@@ -76,28 +77,36 @@ const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings
   (module) => Object.values(module) as Setting[],
 );
 
-/** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
-export async function startService(config: Config, log: Log): Promise<Service> {
+/**
+ * Starts the service on its data directory. Rejects, with everything let go again, where that can't be. `onStep` is
+ * the crash suite's way in.
+ */
+export async function startService(config: Config, log: Log, onStep?: StepListener): Promise<Service> {
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    return await start(config, log, undo);
+    return await start(config, log, undo, onStep);
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {});
     throw error;
   }
 }
 
-async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[]): Promise<Service> {
+async function start(
+  config: Config,
+  log: Log,
+  undo: (() => Promise<unknown>)[],
+  onStep: StepListener = nobodyListens,
+): Promise<Service> {
   const { data } = config;
   const clock = systemClock;
   await data.lock();
   undo.push(() => data.unlock());
-  const database = await openDatabase(config.databaseUrl || data.databaseFile);
+  const database = await openDatabase(config.databaseUrl || data.databaseFile, onStep);
   undo.push(() => database.close());
 
-  const storages = new BackupStorages({ database, log });
+  const storages = new BackupStorages({ database, log, onStep });
   undo.push(() => storages.close());
-  const primaryStorages = new PrimaryStorages({ database, log });
+  const primaryStorages = new PrimaryStorages({ database, log, onStep });
   undo.push(() => primaryStorages.close());
   const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
   const trash = new Trash({ database, storages, primaryStorages, log });

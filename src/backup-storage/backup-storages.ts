@@ -2,8 +2,9 @@ import type { Database, Sql } from '../database/database.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { RowOf } from '../kernel/resource.ts';
+import { nobodyListens, type StepListener, withSteps } from '../kernel/steps.ts';
 import type { BackupStorage } from './backup-storage.ts';
-import type { BackupStorageDriver } from './driver.ts';
+import { BACKUP_STORAGE_STEPS, type BackupStorageDriver } from './driver.ts';
 import { localBackupStorage } from './local/driver.ts';
 
 type StorageRow = Pick<RowOf<typeof BackupStorage>, 'uuid' | 'type' | 'url'>;
@@ -13,16 +14,18 @@ export class BackupStorages {
   readonly #drivers = new Map<string, BackupStorageDriver>();
   readonly #database: Database;
   readonly #log: Log;
+  readonly #onStep: StepListener;
 
-  constructor(parts: { database: Database; log: Log }) {
+  constructor(parts: { database: Database; log: Log; onStep?: StepListener }) {
     this.#database = parts.database;
     this.#log = parts.log;
+    this.#onStep = parts.onStep ?? nobodyListens;
   }
 
   driverOf(storage: StorageRow): BackupStorageDriver {
     let driver = this.#drivers.get(storage.uuid);
     if (!driver) {
-      driver = openDriver(storage);
+      driver = withSteps(openDriver(storage), 'backup storage', BACKUP_STORAGE_STEPS, this.#onStep);
       this.#drivers.set(storage.uuid, driver);
     }
     return driver;

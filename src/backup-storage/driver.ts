@@ -7,7 +7,8 @@
  * trying again can help.
  */
 
-import type { WriteOptions, Writer } from '../transfer/sink.ts';
+import type { Steps } from '../kernel/steps.ts';
+import { WRITER_STEPS, type WriteOptions, type Writer } from '../transfer/sink.ts';
 
 export interface StoreCapacity {
   /** Size of the file system or the bucket's quota. */
@@ -63,3 +64,10 @@ export interface BackupStorageDriver {
   location(path: string): string;
   close(): Promise<void>;
 }
+
+/** What a driver changes (kernel/steps.ts). */
+export const BACKUP_STORAGE_STEPS = {
+  create: { gives: WRITER_STEPS },
+  link: {},
+  remove: {},
+} as const satisfies Steps<BackupStorageDriver>;

@@ -26,6 +26,9 @@ export interface Writer {
   abort(options?: { keep?: boolean }): Promise<void>;
 }
 
+/** The steps of a writer (kernel/steps.ts). */
+export const WRITER_STEPS = { write: { ordered: true }, flush: {}, commit: {}, abort: {} } as const;
+
 export interface WriteOptions {
   /**
    * Continue what was given up with `keep` or killed: its first `resumeAt` bytes stay (anything past them is
