@@ -10,6 +10,8 @@ export interface Progress {
   bytesResumed?: number | undefined;
   bytesPerSecond?: number | undefined;
   secondsLeft?: number | undefined;
+  /** Of a job that waits for a free place: 1 is the next to begin. */
+  placeInLine?: number | undefined;
 }
 
 const WIDEST_BAR = 30;
@@ -31,6 +33,7 @@ export function readProgress(members: Readonly<Record<string, unknown>>): Progre
     bytesResumed: number('bytesResumed'),
     bytesPerSecond: number('bytesPerSecond'),
     secondsLeft: number('secondsLeft'),
+    placeInLine: number('placeInLine'),
   };
 }
 
@@ -39,7 +42,9 @@ export function progressText(progress: Progress): string {
   return parts(progress).join('  ');
 }
 
-function parts({ percent, bytesDone, bytesTotal, bytesResumed, bytesPerSecond, secondsLeft }: Progress) {
+function parts(progress: Progress): string[] {
+  const { percent, bytesDone, bytesTotal, bytesResumed, bytesPerSecond, secondsLeft, placeInLine } = progress;
+  if (placeInLine !== undefined) return [`waiting, number ${placeInLine} in line`];
   const shown = [`${String(Math.floor(percent)).padStart(3)}%`];
   if (bytesDone !== undefined && bytesDone > 0) {
     shown.push(

@@ -113,6 +113,10 @@ const JOB_SCHEMA: Json = {
     },
     bytesPerSecond: { type: 'integer' },
     secondsLeft: { type: 'integer' },
+    placeInLine: {
+      type: 'integer',
+      description: 'Of a job that waits for a free place: 1 is the next to begin.',
+    },
     createDate: ISO_DATE,
     endDate: ISO_DATE,
     answer: { type: 'object', description: 'Of a job that succeeded.' },

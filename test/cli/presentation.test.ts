@@ -132,6 +132,7 @@ describe('progress', () => {
       `AddImage [${'█'.repeat(12)}${'░'.repeat(18)}]  43%  430 MiB of 1000 MiB  310 MiB/s  2.0 s left  resumed 200 MiB`,
     );
     assert.equal(progressText({ percent: 0 }), '  0%');
+    assert.equal(progressText({ percent: 0, placeInLine: 3 }), 'waiting, number 3 in line');
   });
 
   it('never wraps', () => {
