@@ -26,6 +26,7 @@ const PACKAGES = {
   mtools: ['mcopy'],
   syslinux: ['syslinux'],
   'syslinux-common': [],
+  libfaketime: [],
 };
 
 export const PACKAGES_FOR = {

@@ -28,6 +28,8 @@ export interface TestServiceOptions {
   /** The same, where it was PostgreSQL; empty for SQLite. */
   databaseUrl?: string;
   settings?: Partial<Omit<Config, 'data' | 'databaseUrl' | 'listen'>>;
+  /** Further environment, for a service in a process of its own. */
+  environment?: Record<string, string>;
 }
 
 export interface TestService {
@@ -74,7 +76,7 @@ export async function startServiceProcess(
   );
   const line = ['--pdeathsig=KILL', '--', process.execPath, main, 'serve', '--data', data.path];
   const child = spawn(findProgram('setpriv'), line, {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...environment, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = once(child, 'close');
