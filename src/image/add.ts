@@ -10,6 +10,7 @@ import { maskedUrl } from '../kernel/masked-url.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { InventoryOf, Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
+import { type Trash, throwAway } from '../primary-storage/trash.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { commitCopies } from './commit.ts';
@@ -35,6 +36,7 @@ export interface AddImageParts {
   clock: Clock;
   log: Log;
   transfer: TransferSettings;
+  trash: Trash;
   resources: ReadonlyMap<string, Resource>;
 }
 
@@ -66,6 +68,7 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),
+    ended: () => void parts.trash.empty(),
   };
 }
 
@@ -90,7 +93,11 @@ export async function endTakingIn(
         await removeBytes(parts, copy, tx).catch(() => {});
       else if (landed.includes(storageUuid))
         await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
-      else await forgetCopy(tx, imageUuid, storageUuid);
+      else {
+        await forgetCopy(tx, imageUuid, storageUuid);
+        // The storage may be dead with bytes on it, or have failed after they became visible.
+        await throwAway(tx, 'backup', storageUuid, [copy.path]);
+      }
     }
     await makeImageReady(tx, imageUuid, taken, parts.clock.now());
     const inventory = await requireInventory(tx, Image, imageUuid);
@@ -103,9 +110,12 @@ export async function undoTakingIn(
   parts: Pick<AddImageParts, 'database' | 'storages'>,
   { imageUuid, copies }: AddImageState,
 ): Promise<(tx: SqlTransaction) => Promise<void>> {
-  for (const copy of copies) await removeBytes(parts, copy);
+  const left: Copy[] = [];
+  for (const copy of copies) await removeBytes(parts, copy).catch(() => left.push(copy));
   return async (tx) => {
     for (const copy of copies) await forgetCopy(tx, imageUuid, copy.storageUuid);
+    // On storages that can't be reached just now.
+    for (const { storageUuid, path } of left) await throwAway(tx, 'backup', storageUuid, [path]);
     await tx.deleteFrom('image').where('uuid', '=', imageUuid).execute();
   };
 }
