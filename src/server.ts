@@ -47,6 +47,7 @@ import { primaryStorageOperations } from './primary-storage/index.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
+import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
 import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
@@ -95,7 +96,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   const database = await openDatabase(config.databaseUrl || data.databaseFile);
   undo.push(() => database.close());
 
-  const storages = new BackupStorages({ database, log });
+  const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config) });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log });
   undo.push(() => primaryStorages.close());
