@@ -56,6 +56,7 @@ import { tagsOfNewResources } from './tag/new-resource.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
+import { zoneOperations } from './zone/index.ts';
 
 export interface Service {
   /** `http://127.0.0.1:8080`. */
@@ -155,10 +156,12 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   };
   const access = new AccessRules({ database, resources });
   const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  const onPrimaryStorages = primaryStorageOperations(parts);
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
-    ...primaryStorageOperations(parts),
+    ...onPrimaryStorages,
+    ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),

@@ -7,10 +7,12 @@ import { addBackupStorage } from './add.ts';
 import type { BackupStorages } from './backup-storages.ts';
 import { getBackupStorageCapacity } from './capacity.ts';
 import { deleteBackupStorage, type StorageContents } from './delete.ts';
+import { KINDS } from './kinds.ts';
 import type * as messages from './messages.ts';
 import { reconnectBackupStorage } from './reconnect.ts';
 import { changeBackupStorageState } from './state.ts';
 import { updateBackupStorage } from './update.ts';
+import { attachBackupStorageToZone, detachBackupStorageFromZone } from './zones.ts';
 
 export function backupStorageOperations(parts: {
   database: Database;
@@ -26,6 +28,9 @@ export function backupStorageOperations(parts: {
     updateBackupStorage: updateBackupStorage(parts),
     reconnectBackupStorage: reconnectBackupStorage(parts),
     deleteBackupStorage: deleteBackupStorage(parts),
+    attachBackupStorageToZone: attachBackupStorageToZone(parts),
+    detachBackupStorageFromZone,
+    getBackupStorageTypes: async () => ({ types: Object.keys(KINDS) }),
     changeBackupStorageState: changeBackupStorageState(parts),
     getBackupStorageCapacity: getBackupStorageCapacity(parts),
   };
