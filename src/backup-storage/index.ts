@@ -25,6 +25,11 @@ export function backupStorageOperations(parts: {
 }): Operations<typeof messages> {
   return {
     addLocalBackupStorage: addBackupStorage(parts, 'LocalBackupStorage'),
+    addSftpBackupStorage: addBackupStorage(parts, 'SftpBackupStorage'),
+    updateSftpBackupStorage: updateBackupStorage(parts, 'SftpBackupStorage'),
+    reconnectSftpBackupStorage: reconnectBackupStorage(parts, 'SftpBackupStorage', ({ acceptNewHostKey }) =>
+      acceptNewHostKey ? { hostKey: null } : {},
+    ),
     updateBackupStorage: updateBackupStorage(parts),
     reconnectBackupStorage: reconnectBackupStorage(parts),
     deleteBackupStorage: deleteBackupStorage(parts),
