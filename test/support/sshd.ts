@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { type Daemon, runProgram, startDaemon, withFreePort } from './program.ts';
+import { type Daemon, findProgram, runProgram, startDaemon, withFreePort } from './program.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 
 interface SshdOptions {
@@ -12,6 +12,17 @@ interface SshdOptions {
   port?: number;
   /** Directory with its keys, for one that comes back; without, it gets new ones. */
   keys?: string;
+  /** The password that it lets root in with; see `canTakePasswords`. */
+  password?: string;
+}
+
+/** Only root, with the right to mount, can give a server passwords of its own. */
+export async function canTakePasswords(): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
+  return runProgram('unshare', ['--mount', 'true']).then(
+    () => true,
+    () => false,
+  );
 }
 
 export interface Sshd {
@@ -34,7 +45,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const keys = options.keys ?? (await makeKeys());
   // Started as root it insists on this directory, and keeps nothing in it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-  const start = async (port: number) => ({ port, daemon: await startOn(port, keys, options.shell ?? false) });
+  const start = async (port: number) => ({ port, daemon: await startOn(port, keys, options) });
   const { port, daemon } = options.port === undefined ? await withFreePort(start) : await start(options.port);
   return {
     host: '127.0.0.1',
@@ -63,7 +74,11 @@ async function makeKeys(): Promise<string> {
   return keys;
 }
 
-async function startOn(port: number, keys: string, shell: boolean): Promise<Daemon> {
+async function startOn(
+  port: number,
+  keys: string,
+  { shell = false, password }: SshdOptions,
+): Promise<Daemon> {
   const file = join(keys, 'sshd_config');
   writeFileSync(
     file,
@@ -74,16 +89,36 @@ AuthorizedKeysFile ${join(keys, 'authorized')}
 PidFile none
 StrictModes no
 UsePAM no
-PermitRootLogin prohibit-password
-PasswordAuthentication no
+PermitRootLogin yes
+PasswordAuthentication ${password === undefined ? 'no' : 'yes'}
 MaxStartups 100
 Subsystem sftp internal-sftp
 ${shell ? '' : 'ForceCommand internal-sftp'}
 `,
   );
-  const daemon = startDaemon('sshd', ['-D', '-e', '-f', file]);
+  const sshd = ['-D', '-e', '-f', file];
+  const daemon =
+    password === undefined
+      ? startDaemon('sshd', sshd)
+      : startDaemon('unshare', [
+          '--mount',
+          'sh',
+          '-c',
+          await withPassword(keys, password),
+          findProgram('sshd'),
+          ...sshd,
+        ]);
   await daemon.waitUntil(() => canConnect(port));
   return daemon;
+}
+
+/** A script that runs its arguments where the machine's own shadow(5) is another one, for them alone. */
+async function withPassword(keys: string, password: string): Promise<string> {
+  const hash = (await runProgram('openssl', ['passwd', '-6', '-stdin'], { input: `${password}\n` })).trim();
+  const others = readFileSync('/etc/shadow', 'utf8').replace(/^root:.*\n/m, '');
+  const shadow = join(keys, 'shadow');
+  writeFileSync(shadow, `root:${hash}:19000:0:99999:7:::\n${others}`, { mode: 0o600 });
+  return `mount --bind '${shadow}' /etc/shadow && exec "$0" "$@"`;
 }
 
 /** Its sessions are processes of their own, which outlive it. */

@@ -164,7 +164,7 @@ class KeyCheck {
   }
 
   readonly verify = (key: Buffer, verified: (isGood: boolean) => void): void => {
-    const { server, learnHostKey } = this.#options;
+    const { server } = this.#options;
     const found = describeHostKey(key);
     if (server.hostKey === undefined) {
       this.#learn(found).then(verified, () => verified(false));
