@@ -48,6 +48,7 @@ import { primaryStorageOperations } from './primary-storage/index.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
+import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
 import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
@@ -56,6 +57,7 @@ import { tagsOfNewResources } from './tag/new-resource.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
+import { zoneOperations } from './zone/index.ts';
 
 export interface Service {
   /** `http://127.0.0.1:8080`. */
@@ -104,7 +106,7 @@ async function start(
   const database = await openDatabase(config.databaseUrl || data.databaseFile, onStep);
   undo.push(() => database.close());
 
-  const storages = new BackupStorages({ database, log, onStep });
+  const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config), onStep });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log, onStep });
   undo.push(() => primaryStorages.close());
@@ -163,10 +165,12 @@ async function start(
   };
   const access = new AccessRules({ database, resources });
   const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  const onPrimaryStorages = primaryStorageOperations(parts);
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
-    ...primaryStorageOperations(parts),
+    ...onPrimaryStorages,
+    ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),

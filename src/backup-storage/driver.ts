@@ -8,7 +8,7 @@
  */
 
 import type { Steps } from '../kernel/steps.ts';
-import { WRITER_STEPS, type WriteOptions, type Writer } from '../transfer/sink.ts';
+import { type CommitOptions, WRITER_STEPS, type WriteOptions, type Writer } from '../transfer/sink.ts';
 
 export interface StoreCapacity {
   /** Size of the file system or the bucket's quota. */
@@ -20,6 +20,7 @@ export interface StoreCapacity {
 /** What transfers write to is what stores offer; the contract stands there. */
 export type StoreWriter = Writer;
 export type CreateOptions = WriteOptions;
+export type { CommitOptions };
 
 export interface StoreObject {
   path: string;
@@ -36,6 +37,13 @@ export interface ObjectReader {
 }
 
 export interface BackupStorageDriver {
+  /**
+   * Makes the place this storage, and marks it so that nothing else is taken for it; what is missing of it is made.
+   * Done twice for the same storage is success. SYS.1007 where the place is another storage's or holds something else.
+   */
+  initialise(): Promise<void>;
+  /** Makes the place a plain one again, if it is this storage's; what else lies in it stays. */
+  retire(): Promise<void>;
   /** Fulfilled when the storage can be reached, is the one it was, and can be written; rejects saying why not. */
   ping(): Promise<void>;
   capacity(): Promise<StoreCapacity>;
