@@ -63,6 +63,12 @@ export async function insertCopy(
   now: number,
   status: 'Creating' | 'Downloading' = 'Downloading',
 ): Promise<void> {
+  // An image of this uuid may have failed before; what was left of it there is this one's now.
+  await tx
+    .deleteFrom('trash')
+    .where('storageUuid', '=', copy.storageUuid)
+    .where('path', '=', copy.path)
+    .execute();
   await tx
     .insertInto('imageBackupStorageRef')
     .values({
