@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openDatabase } from '../../src/database/database.ts';
 import { type CuttingProxy, startCuttingProxy } from '../support/cutting-proxy.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
@@ -14,7 +15,7 @@ import { type Sshd, startSshd } from '../support/sshd.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
 const MIB = 2 ** 20;
-const IMAGE_BYTES = 48 * MIB;
+const IMAGE_BYTES = 24 * MIB;
 const content = randomBytes(IMAGE_BYTES);
 const sha256 = createHash('sha256').update(content).digest('hex');
 
@@ -30,7 +31,7 @@ describe('an image on several storages', () => {
   before(async () => {
     server = await startRangeServer({
       files: { '/disk.raw': content },
-      fault: () => ({ bytesPerSecond: 16 * MIB }),
+      fault: () => ({ bytesPerSecond: 12 * MIB }),
     });
     sshd = await startSshd();
     proxy = await startCuttingProxy(sshd.port);
@@ -73,8 +74,12 @@ describe('an image on several storages', () => {
   /** Fulfilled when so many bytes of the image have come. */
   const come = (job: string, bytes: number) =>
     until(`${bytes} bytes to come`, async () => {
-      const [row] = await service.client.query('LongJob', `uuid=${job}`);
-      return row?.bytesDone >= bytes || (row?.state !== 'Running' && row?.state !== 'Waiting');
+      const { json } = await service.client.http('GET', `/v1/jobs/${job}`);
+      assert.ok(
+        ['Waiting', 'Running'].includes(json.state),
+        `the job is ${json.state}: ${JSON.stringify(json.error)}`,
+      );
+      return json.bytesDone >= bytes;
     });
   /** The copies of the image on the two, by what is in their files. */
   const digests = (image: { uuid: string; backupStorageRefs: { installPath: string }[] }) =>
@@ -135,7 +140,16 @@ describe('an image on several storages', () => {
 
   it('goes on where it was when the service is killed', async () => {
     const job = await begin([near, far]);
-    await come(job, IMAGE_BYTES / 2);
+    const database = await openDatabase(service.databaseAt);
+    await until('a checkpoint', async () => {
+      const row = await database.sql
+        .selectFrom('longJob')
+        .select('checkpoint')
+        .where('uuid', '=', job)
+        .executeTakeFirst();
+      return row?.checkpoint?.includes('"offset"');
+    });
+    await database.close();
     await service.kill();
     assert.deepEqual(await fsckOf(service), []);
     service = await startServiceProcess({ data });
@@ -159,7 +173,7 @@ describe('an image on several storages', () => {
       const failed = results.filter((result) => result.status === 'rejected');
       assert.equal(failed.length, 6);
       for (const { reason } of failed)
-        assert.match(reason.details, /has no room for 48 MiB|No space is left/);
+        assert.match(reason.details, /has no room for 24 MiB|No space is left/);
       const [storage] = await service.client.query('BackupStorage', `uuid=${uuid}`);
       assert.equal(storage?.totalCapacity - storage?.availableCapacity, 4 * IMAGE_BYTES);
       const images = await service.client.query('Image');
