@@ -82,6 +82,10 @@ export async function endTakingIn(
   const { landed, failures } = await commitCopies(parts, copies, taken, signal);
   const all = [...refused, ...taken.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
+  const left = await removeAll(
+    parts,
+    copies.filter((copy) => !landed.includes(copy.storageUuid)),
+  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
@@ -93,12 +97,9 @@ export async function endTakingIn(
         await removeBytes(parts, copy, tx).catch(() => {});
       else if (landed.includes(storageUuid))
         await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
-      else {
-        await forgetCopy(tx, imageUuid, storageUuid);
-        // The storage may be dead with bytes on it, or have failed after they became visible.
-        await throwAway(tx, 'backup', storageUuid, [copy.path]);
-      }
+      else await forgetCopy(tx, imageUuid, storageUuid);
     }
+    await throwAwayAll(tx, left);
     await makeImageReady(tx, imageUuid, taken, parts.clock.now());
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };
@@ -110,12 +111,10 @@ export async function undoTakingIn(
   parts: Pick<AddImageParts, 'database' | 'storages'>,
   { imageUuid, copies }: AddImageState,
 ): Promise<(tx: SqlTransaction) => Promise<void>> {
-  const left: Copy[] = [];
-  for (const copy of copies) await removeBytes(parts, copy).catch(() => left.push(copy));
+  const left = await removeAll(parts, copies);
   return async (tx) => {
+    await throwAwayAll(tx, left);
     for (const copy of copies) await forgetCopy(tx, imageUuid, copy.storageUuid);
-    // On storages that can't be reached just now.
-    for (const { storageUuid, path } of left) await throwAway(tx, 'backup', storageUuid, [path]);
     await tx.deleteFrom('image').where('uuid', '=', imageUuid).execute();
   };
 }
@@ -227,6 +226,27 @@ async function makeImageReady(tx: SqlTransaction, uuid: string, taken: Taken, no
     })
     .where('uuid', '=', uuid)
     .execute();
+}
+
+/** Removes what there may be of the copies; fulfilled with those whose storage did not let it. */
+async function removeAll(
+  parts: Pick<AddImageParts, 'database' | 'storages'>,
+  copies: readonly Copy[],
+): Promise<Copy[]> {
+  const left = await Promise.all(
+    copies.map((copy) =>
+      removeBytes(parts, copy).then(
+        () => [],
+        () => [copy],
+      ),
+    ),
+  );
+  return left.flat();
+}
+
+/** What could not be removed now is removed when its storage is back. */
+async function throwAwayAll(tx: SqlTransaction, copies: readonly Copy[]): Promise<void> {
+  for (const { storageUuid, path } of copies) await throwAway(tx, 'backup', storageUuid, [path]);
 }
 
 async function removeBytes(
