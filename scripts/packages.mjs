@@ -26,6 +26,11 @@ const PACKAGES = {
   mtools: ['mcopy'],
   syslinux: ['syslinux'],
   'syslinux-common': [],
+  'swift-proxy': ['swift-proxy-server'],
+  'swift-account': ['swift-account-server'],
+  'swift-container': ['swift-container-server'],
+  'swift-object': ['swift-object-server'],
+  memcached: ['memcached'],
 };
 
 export const PACKAGES_FOR = {

@@ -1,0 +1,37 @@
+import { after, before } from 'node:test';
+import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import { s3BackupStorage } from '../../src/backup-storage/s3/driver.ts';
+import { initialiseS3BackupStorage, type S3StorageOptions } from '../../src/backup-storage/s3/marker.ts';
+import { SMALLEST_PART } from '../../src/backup-storage/s3/part-size.ts';
+import { newUuid } from '../../src/kernel/uuid.ts';
+import { bucketOf } from '../support/s3-bucket.ts';
+import { type Swift, startSwift } from '../support/swift.ts';
+import { backupStorageDriverContract, type StoreUnderTest } from './backup-storage-driver.ts';
+
+let swift: Swift;
+let bucket: S3Address;
+let prefixes = 0;
+before(async () => {
+  swift = await startSwift();
+  bucket = await bucketOf(swift);
+});
+after(() => swift.stop());
+
+async function openStore(options: S3StorageOptions): Promise<StoreUnderTest> {
+  await initialiseS3BackupStorage(options);
+  const module = new URL('../../src/backup-storage/s3/driver.ts', import.meta.url).href;
+  return {
+    driver: s3BackupStorage(options),
+    elsewhere: { module, factory: 's3BackupStorage', options },
+  };
+}
+
+backupStorageDriverContract('an S3 backup storage', {
+  make: () => openStore({ ...bucket, uuid: newUuid(), prefix: `some/prefix ${++prefixes}` }),
+  async makeSmall(bytes) {
+    const small = await bucketOf(swift);
+    // Swift looks at the sum of a container once a minute: only what alone is too large is refused at once.
+    await swift.limit(small.bucket, Math.min(bytes, SMALLEST_PART) - 1);
+    return openStore({ ...small, uuid: newUuid(), prefix: '' });
+  },
+});
