@@ -47,6 +47,7 @@ import { primaryStorageOperations } from './primary-storage/index.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
+import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
 import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
@@ -55,6 +56,7 @@ import { tagsOfNewResources } from './tag/new-resource.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
+import { zoneOperations } from './zone/index.ts';
 
 export interface Service {
   /** `http://127.0.0.1:8080`. */
@@ -95,7 +97,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   const database = await openDatabase(config.databaseUrl || data.databaseFile);
   undo.push(() => database.close());
 
-  const storages = new BackupStorages({ database, log });
+  const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config) });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log });
   undo.push(() => primaryStorages.close());
@@ -154,10 +156,12 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   };
   const access = new AccessRules({ database, resources });
   const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  const onPrimaryStorages = primaryStorageOperations(parts);
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
-    ...primaryStorageOperations(parts),
+    ...onPrimaryStorages,
+    ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
