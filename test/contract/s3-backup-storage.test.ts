@@ -1,7 +1,6 @@
 import { after, before } from 'node:test';
 import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
-import { s3BackupStorage } from '../../src/backup-storage/s3/driver.ts';
-import { initialiseS3BackupStorage, type S3StorageOptions } from '../../src/backup-storage/s3/marker.ts';
+import { type S3StorageOptions, s3BackupStorage } from '../../src/backup-storage/s3/driver.ts';
 import { SMALLEST_PART } from '../../src/backup-storage/s3/part-size.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { bucketOf } from '../support/s3-bucket.ts';
@@ -18,10 +17,11 @@ before(async () => {
 after(() => swift.stop());
 
 async function openStore(options: S3StorageOptions): Promise<StoreUnderTest> {
-  await initialiseS3BackupStorage(options);
   const module = new URL('../../src/backup-storage/s3/driver.ts', import.meta.url).href;
+  const driver = s3BackupStorage(options);
+  await driver.initialise();
   return {
-    driver: s3BackupStorage(options),
+    driver,
     elsewhere: { module, factory: 's3BackupStorage', options },
   };
 }

@@ -1,18 +1,29 @@
 import { IngotError } from '../../kernel/errors.ts';
 import type { BackupStorageDriver, StoreObject } from '../driver.ts';
-import { S3Bucket } from './bucket.ts';
-import { checkMarker, type S3StorageOptions } from './marker.ts';
+import { type S3Address, S3Bucket } from './bucket.ts';
+import { checkMarker, removeMarker, writeMarker } from './marker.ts';
 import { Keys } from './object-key.ts';
 import { type ByteRange, readObject } from './reading.ts';
 import { beginAnew, beginWith } from './resume.ts';
 import { openS3Writer } from './s3-writer.ts';
 import { discard, isUncommitted, salvage, sizeOf, unbroken } from './unfinished.ts';
 
+export interface S3StorageOptions extends S3Address {
+  /** The storage's own. */
+  uuid: string;
+  /** Below which all its keys lie; empty for the whole bucket. */
+  prefix: string;
+  /** Bytes that the storage may take. */
+  quota?: number;
+}
+
 /** A bucket knows no end of its room; without a quota the storage says that it has 1 PiB. */
 const DEFAULT_QUOTA = 2 ** 50;
+/** Milliseconds. */
+const PING_TIMEOUT = 15_000;
 
 /**
- * A backup storage below a prefix of a bucket that `initialiseS3BackupStorage` has made one, on any server that
+ * A backup storage below a prefix of a bucket that `initialise` has made one, on any server that
  * speaks S3. Each object is a plain object of the bucket under its own path.
  */
 export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver {
@@ -21,7 +32,9 @@ export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver 
   const quota = options.quota ?? DEFAULT_QUOTA;
   const requireStorage = () => checkMarker(bucket, keys, options.uuid);
   return {
-    ping: requireStorage,
+    initialise: () => writeMarker(bucket, keys, options.uuid),
+    retire: () => removeMarker(bucket, keys, options.uuid),
+    ping: () => checkMarker(bucket, keys, options.uuid, AbortSignal.timeout(PING_TIMEOUT)),
     async capacity() {
       return { total: quota, available: quota };
     },

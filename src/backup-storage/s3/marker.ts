@@ -1,55 +1,47 @@
 import { IngotError } from '../../kernel/errors.ts';
-import { type S3Address, S3Bucket } from './bucket.ts';
-import { Keys, MARKER_NAME } from './object-key.ts';
-
-export interface S3StorageOptions extends S3Address {
-  /** The storage's own. */
-  uuid: string;
-  /** Below which all its keys lie; empty for the whole bucket. */
-  prefix: string;
-  /** Bytes that the storage may take, as a bucket itself knows no end. 1 PiB by default. */
-  quota?: number;
-}
+import type { S3Bucket } from './bucket.ts';
+import { type Keys, MARKER_NAME } from './object-key.ts';
 
 /**
  * Makes a prefix of a bucket a backup storage. Done twice for the same storage is success; refused are a prefix that
  * is another storage's or lies inside of one, and one that holds anything, since deleting the storage would delete it.
  */
-export async function initialiseS3BackupStorage(options: S3StorageOptions): Promise<void> {
-  await withBucket(options, async (bucket, keys) => {
-    const found = await markedUuid(bucket, keys.marker);
-    if (found === options.uuid) return;
-    const place = bucket.location(keys.root);
-    if (found !== undefined) throw refused(place, `it is the backup storage ${found} already`);
-    for (const root of rootsAbove(keys.root)) {
-      const above = await markedUuid(bucket, root + MARKER_NAME);
-      if (above !== undefined)
-        throw refused(
-          place,
-          `it lies inside of ${bucket.location(root)}, which is the backup storage ${above}`,
-        );
-    }
-    for await (const { key } of bucket.objects(keys.root, 1)) {
-      throw refused(place, `it is not empty (it holds '${key}')`);
-    }
-    const text = `${JSON.stringify({ uuid: options.uuid })}\n`;
-    await bucket.putNew(keys.marker, Buffer.from(text));
-    // Where the server knows no conditional put, two at once both think that they were first: the marker decides.
-    const winner = await markedUuid(bucket, keys.marker);
-    if (winner !== options.uuid) throw refused(place, `it is the backup storage ${winner} already`);
-  });
+export async function writeMarker(bucket: S3Bucket, keys: Keys, uuid: string): Promise<void> {
+  const found = await markedUuid(bucket, keys.marker);
+  if (found === uuid) return;
+  const place = bucket.location(keys.root);
+  if (found !== undefined) throw refused(place, `it is the backup storage ${found} already`);
+  for (const root of rootsAbove(keys.root)) {
+    const above = await markedUuid(bucket, root + MARKER_NAME);
+    if (above !== undefined)
+      throw refused(
+        place,
+        `it lies inside of ${bucket.location(root)}, which is the backup storage ${above}`,
+      );
+  }
+  for await (const { key } of bucket.objects(keys.root, 1)) {
+    throw refused(place, `it is not empty (it holds '${key}')`);
+  }
+  const text = `${JSON.stringify({ uuid })}\n`;
+  await bucket.putNew(keys.marker, Buffer.from(text));
+  // Where the server knows no conditional put, two at once both think that they were first: the marker decides.
+  const winner = await markedUuid(bucket, keys.marker);
+  if (winner !== uuid) throw refused(place, `it is the backup storage ${winner} already`);
 }
 
 /** Makes the prefix a plain one again, if it is this storage's; what else lies there stays. */
-export async function retireS3BackupStorage(options: S3StorageOptions): Promise<void> {
-  await withBucket(options, async (bucket, keys) => {
-    if ((await markedUuid(bucket, keys.marker)) === options.uuid) await bucket.delete(keys.marker);
-  });
+export async function removeMarker(bucket: S3Bucket, keys: Keys, uuid: string): Promise<void> {
+  if ((await markedUuid(bucket, keys.marker)) === uuid) await bucket.delete(keys.marker);
 }
 
 /** Rejects when the prefix is not that of this storage. */
-export async function checkMarker(bucket: S3Bucket, keys: Keys, uuid: string): Promise<void> {
-  const found = await markedUuid(bucket, keys.marker);
+export async function checkMarker(
+  bucket: S3Bucket,
+  keys: Keys,
+  uuid: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const found = await markedUuid(bucket, keys.marker, signal);
   if (found === uuid) return;
   const what = found === undefined ? 'holds no backup storage' : `is the backup storage ${found}`;
   throw new IngotError(
@@ -59,25 +51,20 @@ export async function checkMarker(bucket: S3Bucket, keys: Keys, uuid: string): P
   );
 }
 
-async function markedUuid(bucket: S3Bucket, marker: string): Promise<string | undefined> {
-  const text = await bucket.text(marker);
+async function markedUuid(
+  bucket: S3Bucket,
+  marker: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const text = await bucket.text(marker, signal);
   if (text === undefined) return undefined;
   try {
     return String(JSON.parse(text).uuid);
   } catch {
-    throw new IngotError('BS.1005', `${bucket.where(marker)} can not be understood: ${text.slice(0, 80)}`);
-  }
-}
-
-async function withBucket(
-  options: S3StorageOptions,
-  act: (bucket: S3Bucket, keys: Keys) => Promise<void>,
-): Promise<void> {
-  const bucket = new S3Bucket(options);
-  try {
-    await act(bucket, new Keys(options.prefix));
-  } finally {
-    bucket.close();
+    throw new IngotError(
+      'BS.1005',
+      `${bucket.where(marker)} can not be understood: ${text.slice(0, 80)}. Check that 'endpoint' is that of an S3 service.`,
+    );
   }
 }
 
