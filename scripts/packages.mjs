@@ -35,7 +35,17 @@ const PACKAGES = {
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
-  bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
+  bench: [
+    'qemu-utils',
+    'nginx',
+    'curl',
+    'wrk',
+    'swift-proxy',
+    'swift-account',
+    'swift-container',
+    'swift-object',
+    'memcached',
+  ],
 };
 
 /** Starts no service while packages are being configured: invoke-rc.d(8) asks this program, 101 is "no". */

@@ -30,9 +30,9 @@ export interface Swift extends S3Server {
 
 const SERVERS = ['object', 'container', 'account', 'proxy'] as const;
 
-/** Starts it on free ports of 127.0.0.1, in a directory of its own: one disk, one replica. */
-export async function startSwift(): Promise<Swift> {
-  const directory = mkdtempSync(join(tmpdir(), 'ingot-swift-'));
+/** Starts it on free ports of 127.0.0.1, in a directory of its own below `parent`: one disk, one replica. */
+export async function startSwift(parent = tmpdir()): Promise<Swift> {
+  const directory = mkdtempSync(join(parent, 'ingot-swift-'));
   const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   try {
     const ports = await freePorts(5);
@@ -84,25 +84,30 @@ async function start(directory: string, ports: readonly number[]): Promise<Daemo
   }
 }
 
-/**
- * Arguments of sh(1) that become one of its servers, on Debian's own Python, whichever comes first in PATH. Swift
- * looks for swift.conf in /etc/swift unless told otherwise.
- */
-function launch(directory: string, server: string): string[] {
-  const program = `import runpy, sys
+/** Arguments of sh(1) that become a program in Python: on Debian's own one, whichever comes first in PATH. */
+function python(program: string, ...args: string[]): string[] {
+  return ['-c', 'exec /usr/bin/python3 -c "$@"', 'sh', program, ...args];
+}
+
+/** Swift looks for swift.conf in /etc/swift unless told otherwise. */
+const SERVE = `import runpy, sys
 from swift.common import utils
 utils.set_swift_dir(sys.argv[1])
 sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name='__main__')`;
-  return [
-    '-c',
-    'exec /usr/bin/python3 -c "$@"',
-    'sh',
-    program,
-    directory,
-    findProgram(`swift-${server}-server`),
-    join(directory, `${server}-server.conf`),
-  ];
+
+/** What swift-ring-builder(1) does, in one process for all: which disk keeps what is one disk each. */
+const MAKE_RINGS = `import json, sys
+from swift.common.ring import RingBuilder
+for server, port in json.loads(sys.argv[2]).items():
+    builder = RingBuilder(2, 1, 0)
+    builder.add_dev({'region': 1, 'zone': 1, 'ip': '127.0.0.1', 'port': port, 'device': 'one', 'weight': 1})
+    builder.rebalance()
+    builder.get_ring().save('%s/%s.ring.gz' % (sys.argv[1], server))`;
+
+function launch(directory: string, server: string): string[] {
+  const program = findProgram(`swift-${server}-server`);
+  return python(SERVE, directory, program, join(directory, `${server}-server.conf`));
 }
 
 async function configure(directory: string, ports: readonly number[]): Promise<void> {
@@ -124,17 +129,9 @@ disable_fallocate = true
 log_level = WARNING
 log_address = ${join(directory, 'no-log')}
 `;
-  for (const [index, server] of SERVERS.slice(0, 3).entries()) {
-    const port = ports[index] ?? 0;
-    const ring = join(directory, `${server}.builder`);
-    for (const words of [
-      ['create', '2', '1', '0'],
-      ['add', `r1z1-127.0.0.1:${port}/one`, '1'],
-    ]) {
-      await runProgram('swift-ring-builder', [ring, ...words]);
-    }
-    // Its exit code 1 is a warning: all replicas are on one disk.
-    await runProgram('swift-ring-builder', [ring, 'rebalance']).catch(() => {});
+  const rings = Object.fromEntries(SERVERS.slice(0, 3).map((server, index) => [server, ports[index] ?? 0]));
+  await runProgram('sh', python(MAKE_RINGS, directory, JSON.stringify(rings)));
+  for (const [server, port] of Object.entries(rings)) {
     writeFileSync(
       join(directory, `${server}-server.conf`),
       `${common(port)}[pipeline:main]
