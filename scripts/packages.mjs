@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench     installs what is missing
+ *   packages.mjs test|bench|ceph     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,8 +33,18 @@ const PACKAGES = {
   memcached: ['memcached'],
 };
 
+/** The same for the suite that runs against Ceph, and by `npm run test:ceph` alone: it is large. */
+const CEPH_PACKAGES = {
+  'ceph-mon': ['ceph-mon'],
+  'ceph-osd': ['ceph-osd'],
+  'ceph-mgr': ['ceph-mgr'],
+  'ceph-common': ['ceph', 'ceph-authtool'],
+  radosgw: ['radosgw', 'radosgw-admin'],
+};
+
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
+  ceph: Object.keys(CEPH_PACKAGES),
   bench: [
     'qemu-utils',
     'nginx',
@@ -100,7 +110,7 @@ function installedPackages(names) {
 function ensurePrograms(wanted) {
   const path = `${process.env.PATH}:/usr/sbin:/sbin:/usr/lib/postgresql/15/bin`;
   const missing = wanted
-    .flatMap((name) => PACKAGES[name] ?? [name])
+    .flatMap((name) => PACKAGES[name] ?? CEPH_PACKAGES[name] ?? [name])
     .filter((program) => !path.split(':').some((directory) => existsSync(`${directory}/${program}`)));
   if (missing.length > 0) {
     fail(`these programs are missing: ${missing.join(', ')}.
@@ -127,6 +137,6 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test or bench, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted) fail(`packages.mjs takes test, bench or ceph, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

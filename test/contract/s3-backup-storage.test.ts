@@ -1,11 +1,11 @@
 import { after, before } from 'node:test';
 import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
-import { type S3StorageOptions, s3BackupStorage } from '../../src/backup-storage/s3/driver.ts';
 import { SMALLEST_PART } from '../../src/backup-storage/s3/part-size.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { bucketOf } from '../support/s3-bucket.ts';
 import { type Swift, startSwift } from '../support/swift.ts';
-import { backupStorageDriverContract, type StoreUnderTest } from './backup-storage-driver.ts';
+import { backupStorageDriverContract } from './backup-storage-driver.ts';
+import { openS3Store } from './s3-store.ts';
 
 let swift: Swift;
 let bucket: S3Address;
@@ -16,22 +16,12 @@ before(async () => {
 });
 after(() => swift.stop());
 
-async function openStore(options: S3StorageOptions): Promise<StoreUnderTest> {
-  const module = new URL('../../src/backup-storage/s3/driver.ts', import.meta.url).href;
-  const driver = s3BackupStorage(options);
-  await driver.initialise();
-  return {
-    driver,
-    elsewhere: { module, factory: 's3BackupStorage', options },
-  };
-}
-
 backupStorageDriverContract('an S3 backup storage', {
-  make: () => openStore({ ...bucket, uuid: newUuid(), prefix: `some/prefix ${++prefixes}` }),
+  make: () => openS3Store({ ...bucket, uuid: newUuid(), prefix: `some/prefix ${++prefixes}` }),
   async makeSmall(bytes) {
     const small = await bucketOf(swift);
     // Swift looks at the sum of a container once a minute: only what alone is too large is refused at once.
     await swift.limit(small.bucket, Math.min(bytes, SMALLEST_PART) - 1);
-    return openStore({ ...small, uuid: newUuid(), prefix: '' });
+    return openS3Store({ ...small, uuid: newUuid(), prefix: '' });
   },
 });
