@@ -13,6 +13,8 @@ import * as accountSettings from './account/settings.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
+import { runPings } from './backup-storage/pings.ts';
+import * as backupStorageSettings from './backup-storage/settings.ts';
 import { messages, resources } from './catalogue.ts';
 import { type Config, splitListen } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
@@ -71,12 +73,16 @@ export interface Service {
 const CALLS_GRACE = 1000;
 /** How long short work may take to end when the service stops, in milliseconds. */
 const GRACE = 7000;
-/** How often the storages are asked whether they are there, in milliseconds. */
+/** How often the primary storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
 
-const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings, snapshotSettings].flatMap(
-  (module) => Object.values(module) as Setting[],
-);
+const declaredSettings = [
+  accountSettings,
+  backupStorageSettings,
+  imageSettings,
+  primaryStorageSettings,
+  snapshotSettings,
+].flatMap((module) => Object.values(module) as Setting[]);
 
 /** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
 export async function startService(config: Config, log: Log): Promise<Service> {
@@ -213,7 +219,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
 
   const stopping = new AbortController();
   undo.push(async () => stopping.abort());
-  void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
+  void keepChecking({ primaryStorages, trash }, stopping.signal, log);
+  void runPings(parts, stopping.signal);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
   void webHooks.run(stopping.signal);
@@ -262,20 +269,16 @@ async function listen(app: FastifyInstance, where: string): Promise<string> {
 }
 
 async function keepChecking(
-  {
-    storages,
-    primaryStorages,
-    trash,
-  }: { storages: BackupStorages; primaryStorages: PrimaryStorages; trash: Trash },
+  { primaryStorages, trash }: { primaryStorages: PrimaryStorages; trash: Trash },
   signal: AbortSignal,
   log: Log,
 ): Promise<void> {
   while (!signal.aborted) {
     await delay(PING_INTERVAL, undefined, { signal, ref: false }).catch(() => {});
     if (signal.aborted) return;
-    await Promise.all([storages.check(), primaryStorages.check()]).catch((error) =>
-      log.error({ err: error }, 'checking the storages failed'),
-    );
+    await primaryStorages
+      .check()
+      .catch((error) => log.error({ err: error }, 'checking the primary storages failed'));
     await trash.empty();
   }
 }

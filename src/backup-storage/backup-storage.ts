@@ -4,6 +4,7 @@ import { defineResource, type RowOf } from '../kernel/resource.ts';
 import { Zone } from '../zone/zone.ts';
 import { LocalStorage } from './local/local-storage.ts';
 import { S3Storage } from './s3/s3-storage.ts';
+import { SftpStorage } from './sftp/sftp-storage.ts';
 
 export const BackupStorage = defineResource({
   name: 'BackupStorage',
@@ -24,9 +25,11 @@ export const BackupStorage = defineResource({
     type: choice('What kind it is.', {
       [LocalStorage.type]: LocalStorage.doc,
       [S3Storage.type]: S3Storage.doc,
+      [SftpStorage.type]: SftpStorage.doc,
     }),
     ...LocalStorage.fields,
     ...S3Storage.fields,
+    ...SftpStorage.fields,
     state: choice('Set by the administrator.', {
       Enabled: 'may be used',
       Disabled: 'no image may be added to it or read from it',

@@ -180,10 +180,13 @@ export class BackupStorages {
 
 const ownerOf = (uuid: string) => `backup storage ${uuid}`;
 
-/** Whether a driver opened from the one is right for the other: all but what changes by itself is the same. */
+/**
+ * Whether a driver opened from the one is right for the other: all but what changes by itself is the same. What the
+ * other doesn't have, it had not learnt yet when it was read.
+ */
 function isSamePlace(one: StorageRow, other: StorageRow): boolean {
   const names = ['url', 'secrets', ...Object.keys(KINDS[one.type].declared.fields)] as (keyof StorageRow)[];
-  return names.every((name) => one[name] === other[name]);
+  return names.every((name) => other[name] === null || one[name] === other[name]);
 }
 
 async function inTime<T>(storage: StorageRow, work: () => Promise<T>): Promise<T> {

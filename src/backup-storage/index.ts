@@ -28,6 +28,11 @@ export function backupStorageOperations(parts: {
     addS3BackupStorage: addBackupStorage(parts, 'S3BackupStorage'),
     updateS3BackupStorage: updateBackupStorage(parts, 'S3BackupStorage'),
     reconnectS3BackupStorage: reconnectBackupStorage(parts, 'S3BackupStorage'),
+    addSftpBackupStorage: addBackupStorage(parts, 'SftpBackupStorage'),
+    updateSftpBackupStorage: updateBackupStorage(parts, 'SftpBackupStorage'),
+    reconnectSftpBackupStorage: reconnectBackupStorage(parts, 'SftpBackupStorage', ({ acceptNewHostKey }) =>
+      acceptNewHostKey ? { hostKey: null } : {},
+    ),
     updateBackupStorage: updateBackupStorage(parts),
     reconnectBackupStorage: reconnectBackupStorage(parts),
     deleteBackupStorage: deleteBackupStorage(parts),

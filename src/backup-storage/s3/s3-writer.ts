@@ -26,7 +26,7 @@ export interface WriterOptions {
   /** Whether it may wait for the first byte: `commitAsItIs` commits what is there. */
   lazy: boolean;
   commitAsItIs?: () => Promise<void>;
-  /** Removes all that is not committed. */
+  /** Removes all that is not committed, where nothing was begun yet. */
   discard: () => Promise<void>;
 }
 
@@ -108,6 +108,7 @@ class S3Writer implements StoreWriter {
     this.#throwIfFailed();
   }
 
+  /** Its digest need not be asked for: the server has checked each part against the SHA-256 that signs it. */
   async commit(): Promise<void> {
     const { bucket, key, commitAsItIs } = this.#options;
     this.#requireOpen();
@@ -141,7 +142,11 @@ class S3Writer implements StoreWriter {
     await this.#turn;
     await Promise.all(this.#underWay);
     this.#close();
-    if (!keep) await this.#options.discard();
+    if (keep) return;
+    const { bucket, discard } = this.#options;
+    // What it has begun is all there is, unless another process has gone on from it: then that is not ours to remove.
+    if (this.#begun) await bucket.abortUpload(this.#begun.upload);
+    else await discard();
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
