@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench     installs what is missing
+ *   packages.mjs test|bench|ceph     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -30,11 +30,36 @@ const PACKAGES = {
   syslinux: ['syslinux'],
   'syslinux-common': [],
   libfaketime: [],
+  'swift-proxy': ['swift-proxy-server'],
+  'swift-account': ['swift-account-server'],
+  'swift-container': ['swift-container-server'],
+  'swift-object': ['swift-object-server'],
+  memcached: ['memcached'],
+};
+
+/** The same for the suite that runs against Ceph, and by `npm run test:ceph` alone: it is large. */
+const CEPH_PACKAGES = {
+  'ceph-mon': ['ceph-mon'],
+  'ceph-osd': ['ceph-osd'],
+  'ceph-mgr': ['ceph-mgr'],
+  'ceph-common': ['ceph', 'ceph-authtool'],
+  radosgw: ['radosgw', 'radosgw-admin'],
 };
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
-  bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
+  ceph: Object.keys(CEPH_PACKAGES),
+  bench: [
+    'qemu-utils',
+    'nginx',
+    'curl',
+    'wrk',
+    'swift-proxy',
+    'swift-account',
+    'swift-container',
+    'swift-object',
+    'memcached',
+  ],
 };
 
 /** Packages that bring a service of the machine's, and its name. */
@@ -96,7 +121,7 @@ function installedPackages(names) {
 function ensurePrograms(wanted) {
   const path = `${process.env.PATH}:/usr/sbin:/sbin:/usr/lib/postgresql/15/bin`;
   const missing = wanted
-    .flatMap((name) => PACKAGES[name] ?? [name])
+    .flatMap((name) => PACKAGES[name] ?? CEPH_PACKAGES[name] ?? [name])
     .filter((program) => !path.split(':').some((directory) => existsSync(`${directory}/${program}`)));
   if (missing.length > 0) {
     fail(`these programs are missing: ${missing.join(', ')}.
@@ -123,6 +148,6 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test or bench, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted) fail(`packages.mjs takes test, bench or ceph, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

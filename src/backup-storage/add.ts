@@ -2,6 +2,7 @@
 import type { Database, SqlTransaction } from '../database/database.ts';
 import type { JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Message } from '../kernel/message.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
@@ -12,8 +13,9 @@ import type { Place, StorageRow } from './kind.ts';
 import { KINDS } from './kinds.ts';
 import type { AddLocalBackupStorage } from './messages.ts';
 
-/** What all calls that add one have in common is what the simplest of them has. */
-type AddMessage = typeof AddLocalBackupStorage;
+/** What all calls that add one have in common is what the simplest of them has, apart from how they name the place. */
+type Local = typeof AddLocalBackupStorage;
+type AddMessage = Message<Omit<Local['parameters'], 'url'>, Local['answer'], Local['kind']>;
 
 interface Checkpoint {
   uuid: string;
@@ -37,7 +39,9 @@ export function addBackupStorage(
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
       const others = await tx.selectFrom('backupStorage').selectAll().execute();
-      const place: Place = await KINDS[type].place(parameters, { others, reserved: parts.reserved });
+      // A kind whose calls name no url makes one of what they name.
+      const wanted: Place = { url: '', ...parameters };
+      const place = await KINDS[type].place(wanted, { others, reserved: parts.reserved });
       const uuid = parameters.resourceUuid ?? newUuid();
       await tx
         .insertInto('backupStorage')

@@ -3,6 +3,7 @@ import { CREATE_DATE, DESCRIPTION, LAST_OP_DATE, NAME, UUID } from '../kernel/pr
 import { defineResource, type RowOf } from '../kernel/resource.ts';
 import { Zone } from '../zone/zone.ts';
 import { LocalStorage } from './local/local-storage.ts';
+import { S3Storage } from './s3/s3-storage.ts';
 import { SftpStorage } from './sftp/sftp-storage.ts';
 
 export const BackupStorage = defineResource({
@@ -23,9 +24,11 @@ export const BackupStorage = defineResource({
     ),
     type: choice('What kind it is.', {
       [LocalStorage.type]: LocalStorage.doc,
+      [S3Storage.type]: S3Storage.doc,
       [SftpStorage.type]: SftpStorage.doc,
     }),
     ...LocalStorage.fields,
+    ...S3Storage.fields,
     ...SftpStorage.fields,
     state: choice('Set by the administrator.', {
       Enabled: 'may be used',

@@ -25,6 +25,9 @@ export function backupStorageOperations(parts: {
 }): Operations<typeof messages> {
   return {
     addLocalBackupStorage: addBackupStorage(parts, 'LocalBackupStorage'),
+    addS3BackupStorage: addBackupStorage(parts, 'S3BackupStorage'),
+    updateS3BackupStorage: updateBackupStorage(parts, 'S3BackupStorage'),
+    reconnectS3BackupStorage: reconnectBackupStorage(parts, 'S3BackupStorage'),
     addSftpBackupStorage: addBackupStorage(parts, 'SftpBackupStorage'),
     updateSftpBackupStorage: updateBackupStorage(parts, 'SftpBackupStorage'),
     reconnectSftpBackupStorage: reconnectBackupStorage(parts, 'SftpBackupStorage', ({ acceptNewHostKey }) =>

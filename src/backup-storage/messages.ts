@@ -12,6 +12,7 @@ import { BackupStorage } from './backup-storage.ts';
 
 // Each kind's own calls stand in its folder.
 export * from './local/messages.ts';
+export * from './s3/messages.ts';
 export * from './sftp/messages.ts';
 
 const zstackPackage = 'org.zstack.header.storage.backup';
