@@ -43,6 +43,8 @@ export function createApp(parts: Parts): FastifyInstance {
     loggerInstance: parts.log.child({}, { level: quieter(parts.log.level) }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
+    // A logger for each call costs more than many a call; what is logged of one names it.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: 1_048_576,
     requestTimeout: 60_000,
     connectionTimeout: 0,
@@ -69,13 +71,14 @@ export function createApp(parts: Parts): FastifyInstance {
   });
 
   addCompression(app);
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     reply
       .header('x-request-id', request.id)
       .header('x-content-type-options', 'nosniff')
       .header('cache-control', 'no-store');
+    done(null, payload);
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     latency.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     parts.log.debug(
@@ -88,6 +91,7 @@ export function createApp(parts: Parts): FastifyInstance {
       },
       'call',
     );
+    done();
   });
   app.setErrorHandler((thrown, request, reply) => {
     const error = toIngotError(thrown);
@@ -101,7 +105,8 @@ export function createApp(parts: Parts): FastifyInstance {
     if (!(thrown instanceof IngotError) && status !== undefined && status < 500) {
       return sendError(reply, status, new IngotError('SYS.1007', error.details).toBody());
     }
-    if (error.code === 'SYS.1000') request.log.error({ err: thrown }, 'a call failed unexpectedly');
+    if (error.code === 'SYS.1000')
+      parts.log.error({ reqId: request.id, err: thrown }, 'a call failed unexpectedly');
     if (native) return sendNativeError(reply, error);
     return sendError(reply, 503, error.toBody());
   });

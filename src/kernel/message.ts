@@ -236,9 +236,17 @@ export function defineQuery<R extends Resource>(
   });
 }
 
-/** Names of the `{variables}` in a route's path. */
-export function pathVariables(path: string): string[] {
-  return Array.from(path.matchAll(/\{(\w+)\}/g), (match) => match[1] ?? '');
+/** By path: the declared ones are asked for with every call. */
+const knownVariables = new Map<string, readonly string[]>();
+
+/** Names of the `{variables}` in a route's path, which must be a declared one. */
+export function pathVariables(path: string): readonly string[] {
+  let names = knownVariables.get(path);
+  if (!names) {
+    names = Array.from(path.matchAll(/\{(\w+)\}/g), (match) => match[1] ?? '');
+    knownVariables.set(path, names);
+  }
+  return names;
 }
 
 /**

@@ -61,8 +61,20 @@ export async function query(
     rows: inOrder ? start + limit : undefined,
     order: order[0]?.name,
   });
-  const { rows } = await sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${where(plan)}
-    order by ${sql.raw(orderText(on, resource, order, syntax))} limit ${limit} offset ${start}`.execute(on);
+  const page = (passes: RawBuilder<unknown>) => sql<Inventory>`
+    select ${sql.raw(selectText(resource, names))} where ${passes}
+    order by ${sql.raw(orderText(on, resource, order, syntax))} limit ${limit} offset ${start}`;
+  const everything = restrict === undefined && expression.kind === 'all' && expression.parts.length === 0;
+  const { rows } = everything
+    ? await on.executeQuery<Inventory>(
+        CompiledQuery.raw(
+          remember(`page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)}`, () => {
+            return page(sql`1 = 1`).compile(on).sql;
+          }),
+          [limit, start],
+        ),
+      )
+    : await page(where(plan)).execute(on);
   // Lists that are part of the inventory are left out where only some fields are asked for.
   const complete = !parameters.fields?.length;
   // The lists of a short page are read sooner than a thread could be asked.
@@ -97,12 +109,14 @@ function selectText(resource: Resource, names: readonly string[]): string {
 }
 
 function orderText(on: Sql, resource: Resource, order: readonly OrderTerm[], syntax: Syntax): string {
-  const terms = order.map(({ name, direction }) => `${name} ${direction}`).join();
   return remember(
-    `order ${resource.name} ${syntax.name} ${terms}`,
+    `order ${resource.name} ${syntax.name} ${keyOf(order)}`,
     () => orderBy(order, syntax).compile(on).sql,
   );
 }
+
+const keyOf = (order: readonly OrderTerm[]) =>
+  order.map(({ name, direction }) => `${name} ${direction}`).join();
 
 /** Table rows made inventories: no members without a value; with `complete`, the lists that are part of one too. */
 export async function toInventories(
