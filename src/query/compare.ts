@@ -91,7 +91,8 @@ function prepareLike(field: Field, condition: Condition, syntax: Syntax): Test {
   const pattern = foldAscii(likePattern(condition.name, condition.value ?? ''));
   const like = (column: Predicate) =>
     syntax.name === 'sqlite'
-      ? sql`${column} like ${pattern} escape '\\'`
+      ? // A bare pattern would have SQLite plan the statement anew for every one, to find the range that is given here.
+        sql`${column} like +${pattern} escape '\\'`
       : sql`${syntax.fold(column)} like ${pattern} escape '\\'`;
   const prefix = field.kind === 'text' ? prefixOf(pattern).slice(0, syntax.indexedLength) : '';
   const after = nextText(prefix);

@@ -167,7 +167,7 @@ async function countLevels(asking: Asking, leaf: Leaf, few: number): Promise<rea
 
 function rowsOf(resource: Resource, key: string | undefined, condition: Predicate, few: number): Predicate {
   const column = sql.ref(key ?? resource.key[0] ?? 'uuid');
-  return sql`select ${column} as k from ${sql.table(resource.table)} where ${condition} limit ${few}`;
+  return sql`select ${column} as k from ${sql.table(resource.table)} where ${condition} limit ${sql.lit(few)}`;
 }
 
 /** Whether the rows that pass the leaf's test can be found without reading a large table. */

@@ -62,13 +62,19 @@ export async function query(
     order: order[0]?.name,
   });
   const { rows } = await sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${where(plan)}
-    order by ${sql.raw(orderText(on, resource, order, syntax))} limit ${limit} offset ${start}`.execute(on);
+    order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`.execute(on);
   // Lists that are part of the inventory are left out where only some fields are asked for.
   const complete = !parameters.fields?.length;
   // The lists of a short page are read sooner than a thread could be asked.
   const near = rows.length <= SHORT_PAGE ? database.sql : on;
   const inventories = await toInventories(near, resource, rows, complete, restrict);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
+}
+
+/** Written, not bound: SQLite plans a statement anew whenever a limit is bound to it. */
+function page(limit: number, start: number): RawBuilder<unknown> {
+  const rows = sql` limit ${sql.lit(limit)}`;
+  return start === 0 ? rows : sql`${rows} offset ${sql.lit(start)}`;
 }
 
 /** Rows whose related ones are read in a millisecond or two. */

@@ -2,6 +2,7 @@
 import type { Database, Sql } from '../database/database.ts';
 import type { Resource } from '../kernel/resource.ts';
 import { NO_PLAN, type Plan } from './compile.ts';
+import type { Operator } from './condition.ts';
 import { type Asking, alongTheOrder, fewFor, makePlan } from './plan.ts';
 import { leavesOf, type Resolved } from './resolve.ts';
 
@@ -53,9 +54,14 @@ async function isShort({ database, resource, resolved, restricted, rows, order }
   if (leaf?.condition.op === '=' && leaf.column === 'uuid') return true;
   if (restricted || rows === undefined || rows > SHORT) return false;
   if (leavesOf(resolved).length === 0) return true;
+  // Of a bound, the first rows that pass stand where the index is entered, and no other is looked at.
+  const inOneRun = leaf?.condition.op === '=' || (leaf?.column === order && BOUNDS.has(leaf?.condition.op));
   return (
-    leaf?.condition.op === '=' &&
+    leaf !== undefined &&
+    inOneRun &&
     leaf === alongTheOrder({ resolved, order }) &&
     database.facts.isIndexed(resource.table, leaf.column)
   );
 }
+
+const BOUNDS: ReadonlySet<Operator | undefined> = new Set(['>', '>=', '<', '<=']);
