@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Syntax } from '../database/syntax.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Field } from '../kernel/field.ts';
+import { shorten } from '../kernel/format.ts';
 import { parseDate, parseNumber, splitList } from '../kernel/parse.ts';
 import { type Condition, OPERATORS, type Operator } from './condition.ts';
 
@@ -178,8 +179,7 @@ function likePattern(name: string, written: string): string {
 }
 
 function badValue(name: string, text: string, expected: string): IngotError {
-  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  return new IngotError('SYS.1007', `'${name}' is compared with '${shown}', which is not ${expected}`, {
+  return new IngotError('SYS.1007', `'${name}' is compared with '${shorten(text)}', which is not ${expected}`, {
     opaque: { field: name },
   });
 }

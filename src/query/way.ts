@@ -21,11 +21,16 @@ const SHORT = 1000;
 /** So few rows, found over so few conditions, take less time than a thread needs to be asked. */
 const AT_ONCE = 100;
 const FEW_CONDITIONS = 4;
+/** SQLite takes a second to read ten thousand, however small the table. */
+const MANY_CONDITIONS = 200;
 
 export async function findWay(wanted: Wanted): Promise<Way> {
   const { database, planning } = wanted;
   const here = { on: database.sql, plan: NO_PLAN };
-  if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) return here;
+  if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) {
+    const many = leavesOf(wanted.resolved).length > MANY_CONDITIONS;
+    return many ? { on: database.reader, plan: NO_PLAN } : here;
+  }
   if (await isShort(wanted)) return here;
   if (database.reader !== database.sql && leavesOf(wanted.resolved).length <= FEW_CONDITIONS) {
     const plan = await makePlan({ ...wanted, on: database.sql }, Math.min(AT_ONCE, planning.most));
