@@ -179,9 +179,13 @@ function likePattern(name: string, written: string): string {
 }
 
 function badValue(name: string, text: string, expected: string): IngotError {
-  return new IngotError('SYS.1007', `'${name}' is compared with '${shorten(text)}', which is not ${expected}`, {
-    opaque: { field: name },
-  });
+  return new IngotError(
+    'SYS.1007',
+    `'${name}' is compared with '${shorten(text)}', which is not ${expected}`,
+    {
+      opaque: { field: name },
+    },
+  );
 }
 
 function misfit(condition: Condition, field: Field): IngotError {

@@ -155,7 +155,10 @@ onBothDatabases((_kind, open) => {
       await refuses({ name: 'name', op: '=' }, /^the condition on 'name' with '=' needs a 'value'$/);
       await refuses({ op: '=', value: 'x' }, /^a condition needs 'name' and 'op'/);
       await refuses(['name=beta'], /^a condition needs 'name' and 'op', but is \["name=beta"\]$/);
-      await refuses({ name: 'name', op: '=', value: {} }, /^the condition on 'name' with '=' takes .* has \{\}$/);
+      await refuses(
+        { name: 'name', op: '=', value: {} },
+        /^the condition on 'name' with '=' takes .* has \{\}$/,
+      );
       await refuses({ name: 'name', op: '=', value: ['beta'] }, /takes text, .* has \["beta"\]$/);
       await refuses({ name: 'name', op: 'in', value: ['beta', null] }, /takes text, .* has null$/);
       await refuses({ name: 'name', op: '?=', value: [['beta']] }, /takes text, .* has \["beta"\]$/);
