@@ -51,18 +51,27 @@ function addressOf(parameters: [string, unknown][]): URLSearchParams {
 function queryOf({ conditions, sortBy, sortDirection, fields, ...rest }: Record<string, unknown>) {
   const query = addressOf(Object.entries(rest));
   for (const condition of [conditions ?? []].flat()) query.append('q', conditionText(condition));
-  if (sortBy !== undefined) query.append('sort', `${sortDirection === 'desc' ? '-' : '+'}${sortBy}`);
+  if (sortBy !== undefined) query.append('sort', sortText(String(sortBy), sortDirection === 'desc' ? '-' : '+'));
+  else if (sortDirection !== undefined) query.append('sortDirection', String(sortDirection));
   if (Array.isArray(fields) && fields.length > 0) query.append('fields', fields.join(','));
   return query;
 }
 
+/** Each of the fields with its direction before it; the general one where it has none of its own. */
+function sortText(sortBy: string, sign: '+' | '-'): string {
+  const fields = sortBy.split(',').map((field) => field.trim());
+  return fields.map((field) => (/^[+-]/.test(field) ? field : sign + field)).join(',');
+}
+
 /** Operators whose sign in an address is another than their name. */
 const SIGNS: Record<string, string> = { in: '?=', 'not in': '!?=', like: '~=', 'not like': '!~=' };
+const NULL_TESTS = new Set(['is null', 'is not null', 'not null']);
 
 function conditionText(condition: unknown): string {
   if (typeof condition !== 'object' || condition === null) return String(condition);
-  const { name, op, value } = condition as { name: string; op: string; value?: unknown };
-  if (op === 'is null' || op === 'is not null') return `${name} ${op}`;
+  const { name, value, ...rest } = condition as { name: string; op: string; value?: unknown };
+  const op = rest.op.trim();
+  if (NULL_TESTS.has(op)) return `${name} ${op}`;
   const text = Array.isArray(value)
     ? value.map((item) => String(item).replace(/[\\,]/g, '\\$&')).join(',')
     : String(value);
