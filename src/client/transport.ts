@@ -51,7 +51,8 @@ function addressOf(parameters: [string, unknown][]): URLSearchParams {
 function queryOf({ conditions, sortBy, sortDirection, fields, ...rest }: Record<string, unknown>) {
   const query = addressOf(Object.entries(rest));
   for (const condition of [conditions ?? []].flat()) query.append('q', conditionText(condition));
-  if (sortBy !== undefined) query.append('sort', sortText(String(sortBy), sortDirection === 'desc' ? '-' : '+'));
+  if (sortBy !== undefined)
+    query.append('sort', sortText(String(sortBy), sortDirection === 'desc' ? '-' : '+'));
   else if (sortDirection !== undefined) query.append('sortDirection', String(sortDirection));
   if (Array.isArray(fields) && fields.length > 0) query.append('fields', fields.join(','));
   return query;

@@ -34,9 +34,11 @@ export interface Planning {
   /** Bounds of how many rows count as few. */
   fewest: number;
   most: number;
+  /** So many of the first rows are looked at for a page; some milliseconds of the thread that serves calls at worst. */
+  first: number;
 }
 
-export const PLANNING: Planning = { small: 5000, fewest: 200, most: 30_000 };
+export const PLANNING: Planning = { small: 5000, fewest: 200, most: 30_000, first: 2000 };
 
 /** How many rows count as few: where finding and sorting them costs what walking costs, to the end of the page. */
 export async function fewFor({ database, resource, rows, planning }: Asking): Promise<number> {

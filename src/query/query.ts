@@ -10,7 +10,7 @@ import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
 import { resolve } from './resolve.ts';
-import { findWay } from './way.ts';
+import { waysFor } from './way.ts';
 
 export interface QueryAnswer {
   inventories?: Inventory[];
@@ -43,30 +43,35 @@ export async function query(
   const names = fieldsToReturn(resource, parameters.fields);
 
   const from = sql`${sql.table(resource.table)} as t0`;
-  const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined };
+  const descending = order[0]?.direction === 'desc';
+  const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined, descending };
   const where = (plan: Plan) => compile(resolved, { resource, syntax, plan, restrict });
   const total = async () => {
-    const { on, plan } = await findWay({ ...wanted, rows: undefined, order: undefined });
-    const { rows } = await sql<{
-      total: number;
-    }>`select count(*) as total from ${from} where ${where(plan)}`.execute(on);
-    return rows[0]?.total ?? 0;
+    let total: number | undefined;
+    for await (const { on, plan } of waysFor({ ...wanted, rows: undefined, order: undefined })) {
+      const counted = sql<{ total: number }>`select count(*) as total from ${from} where ${where(plan)}`;
+      total = (await counted.execute(on)).rows[0]?.total;
+    }
+    return total ?? 0;
   };
   if (parameters.count) return { total: await total() };
 
   // Without an index that has them in order, all that pass are found and sorted, for the first page too.
   const inOrder = await isWalkable(database, resource, order);
-  const { on, plan } = await findWay({
-    ...wanted,
-    rows: inOrder ? start + limit : undefined,
-    order: order[0]?.name,
-  });
-  const { rows } = await sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${where(plan)}
-    order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`.execute(on);
+  const ways = waysFor({ ...wanted, rows: inOrder ? start + limit : undefined, order: order[0]?.name });
+  let rows: Inventory[] = [];
+  let near = database.sql;
+  for await (const { on, plan, within } of ways) {
+    const passes = within ? sql`${within} and ${where(plan)}` : where(plan);
+    const found = sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${passes}
+      order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
+    rows = (await found.execute(on)).rows;
+    // The lists of a short page are read sooner than a thread could be asked.
+    near = rows.length <= SHORT_PAGE ? database.sql : on;
+    if (rows.length === limit) break;
+  }
   // Lists that are part of the inventory are left out where only some fields are asked for.
   const complete = !parameters.fields?.length;
-  // The lists of a short page are read sooner than a thread could be asked.
-  const near = rows.length <= SHORT_PAGE ? database.sql : on;
   const inventories = await toInventories(near, resource, rows, complete, restrict);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
 }

@@ -1,19 +1,24 @@
 /** Which way a query goes: by which plan, and on which thread. */
 import type { Database, Sql } from '../database/database.ts';
 import type { Resource } from '../kernel/resource.ts';
+import type { Predicate } from './compare.ts';
 import { NO_PLAN, type Plan } from './compile.ts';
 import type { Operator } from './condition.ts';
+import { firstRows, noteInVain } from './first-rows.ts';
 import { type Asking, alongTheOrder, fewFor, makePlan } from './plan.ts';
 import { leavesOf, type Resolved } from './resolve.ts';
 
 export interface Way {
   on: Sql;
   plan: Plan;
+  /** Where only the first rows of the order are looked at: whether a row is one of them. A full page is the answer. */
+  within?: Predicate;
 }
 
-interface Wanted extends Omit<Asking, 'on'> {
+export interface Wanted extends Omit<Asking, 'on'> {
   /** The caller may see only a part, so that it can take long to find a page of it. */
   restricted: boolean;
+  descending: boolean;
 }
 
 /** Rows that are read and passed on in some ten milliseconds. */
@@ -24,20 +29,33 @@ const FEW_CONDITIONS = 4;
 /** SQLite takes a second to read ten thousand, however small the table. */
 const MANY_CONDITIONS = 200;
 
-export async function findWay(wanted: Wanted): Promise<Way> {
+/** The ways to try, one after another until one has the answer; the last one surely has. */
+export async function* waysFor(wanted: Wanted): AsyncGenerator<Way, void, void> {
   const { database, planning } = wanted;
   const here = { on: database.sql, plan: NO_PLAN };
+  const leaves = leavesOf(wanted.resolved);
   if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) {
-    const many = leavesOf(wanted.resolved).length > MANY_CONDITIONS;
-    return many ? { on: database.reader, plan: NO_PLAN } : here;
+    yield leaves.length > MANY_CONDITIONS ? { on: database.reader, plan: NO_PLAN } : here;
+    return;
   }
-  if (await isShort(wanted)) return here;
-  if (database.reader !== database.sql && leavesOf(wanted.resolved).length <= FEW_CONDITIONS) {
+  if (await isShort(wanted)) {
+    yield here;
+    return;
+  }
+  if (database.reader !== database.sql && leaves.length <= FEW_CONDITIONS) {
     const plan = await makePlan({ ...wanted, on: database.sql }, Math.min(AT_ONCE, planning.most));
-    if (plan.led) return { on: database.sql, plan };
+    if (plan.led) {
+      yield { on: database.sql, plan };
+      return;
+    }
+    const within = await firstRows(wanted);
+    if (within) {
+      yield { on: database.sql, plan, within };
+      noteInVain(wanted);
+    }
   }
   const asking = { ...wanted, on: database.reader };
-  return { on: database.reader, plan: await makePlan(asking, await fewFor(asking)) };
+  yield { on: database.reader, plan: await makePlan(asking, await fewFor(asking)) };
 }
 
 /** Whether a table that is read is so large that the way to go about it matters. */
