@@ -34,27 +34,40 @@ export async function queryLanguage({
   images = SIZES,
 }: Options): Promise<Reach[]> {
   const reaches: Reach[] = [];
+  const summary: Summary = new Map(QUESTIONS.map(({ name }) => [name, new Map()]));
   for (const size of images) {
     const directory = scratchDirectory();
     const path = join(directory, 'data', 'ingot.sqlite');
     reaches.push(
       ...(await measureEventLoop(directory, () => filled('SQLite', size, () => seedSqlite(path, size)))),
     );
-    reaches.push(...(await measureQuestions('SQLite', size, rounds, path, plainSqlite(path))));
+    reaches.push(...(await measureQuestions('SQLite', size, rounds, path, plainSqlite(path), summary)));
   }
-  if (!postgres) return reaches;
-  for (const size of images) {
+  for (const size of postgres ? images : []) {
     const cluster = await startPostgresCluster();
     try {
       await (await openDatabase(cluster.url)).close();
       await filled('PostgreSQL', size, () => seedPostgres(cluster.url, size));
       const plain = await plainPostgres(cluster.url);
-      reaches.push(...(await measureQuestions('PostgreSQL', size, rounds, cluster.url, plain)));
+      reaches.push(...(await measureQuestions('PostgreSQL', size, rounds, cluster.url, plain, summary)));
     } finally {
       await cluster.stop();
     }
   }
+  printSummary(summary);
   return reaches;
+}
+
+/** By question, and by database and size, what its cell says. */
+type Summary = Map<string, Map<string, string>>;
+
+function printSummary(summary: Summary): void {
+  const columns = [...new Set([...summary.values()].flatMap((cells) => [...cells.keys()]))];
+  console.log("\nAll in one: the engine's p50 / p99 in milliseconds, and its p50 in that of the plain SQL\n");
+  printTable(
+    ['', ...columns],
+    [...summary].map(([name, cells]) => [name, ...columns.map((column) => cells.get(column) ?? '')]),
+  );
 }
 
 async function filled(name: string, images: number, fill: () => void | Promise<void>): Promise<void> {
@@ -72,6 +85,7 @@ async function measureQuestions(
   rounds: number,
   url: string,
   plain: Plain,
+  summary: Summary,
 ): Promise<Reach[]> {
   const database = await openDatabase(url);
   const rows: string[][] = [];
@@ -82,6 +96,13 @@ async function measureQuestions(
       const cost = measured.engine.p50 / measured.plain.p50;
       const cells = [measured.engine.p50, measured.engine.p99, measured.plain.p50, measured.plain.p99];
       rows.push([question.name, ...cells.map((each) => each.toFixed(2)), cost.toFixed(2)]);
+      const { p50, p99 } = measured.engine;
+      summary
+        .get(question.name)
+        ?.set(
+          `${name}, ${images.toLocaleString('en')}`,
+          `${p50.toFixed(2)} / ${p99.toFixed(2)}, ${cost.toFixed(2)} ×`,
+        );
       const what = `${name}, ${images} images, ${question.name}`;
       reaches.push(atMost(`${what}, p99`, measured.engine.p99, MOST(images), 'ms'));
       reaches.push(atMost(`${what}, of the plain SQL`, cost, MOST_COST, 'times'));
