@@ -2,6 +2,7 @@
 import { type ErrorBody, fromErrorBody, IngotError } from '../kernel/errors.ts';
 import { type Message, pathVariables } from '../kernel/message.ts';
 import { nativeRoute } from '../kernel/native-route.ts';
+import { parseCondition } from '../query/condition.ts';
 
 export interface Exchange {
   status: number;
@@ -18,7 +19,7 @@ export interface Request {
 }
 
 /** Where and how a message is sent. */
-export function requestFor(message: Message, parameters: Record<string, unknown>): Request {
+export function requestFor(message: Message, parameters: Readonly<Record<string, unknown>>): Request {
   const { method, path } = nativeRoute(message);
   const inPath = pathVariables(path);
   const rest = Object.entries(parameters).filter(
@@ -66,17 +67,12 @@ function sortText(sortBy: string, sign: '+' | '-'): string {
 
 /** Operators whose sign in an address is another than their name. */
 const SIGNS: Record<string, string> = { in: '?=', 'not in': '!?=', like: '~=', 'not like': '!~=' };
-const NULL_TESTS = new Set(['is null', 'is not null', 'not null']);
 
+/** SYS.1007 for one in parts that has not what it needs. */
 function conditionText(condition: unknown): string {
-  if (typeof condition !== 'object' || condition === null) return String(condition);
-  const { name, value, ...rest } = condition as { name: string; op: string; value?: unknown };
-  const op = rest.op.trim();
-  if (NULL_TESTS.has(op)) return `${name} ${op}`;
-  const text = Array.isArray(value)
-    ? value.map((item) => String(item).replace(/[\\,]/g, '\\$&')).join(',')
-    : String(value);
-  return `${name}${SIGNS[op] ?? op}${text}`;
+  if (typeof condition === 'string') return condition;
+  const { name, op, value } = parseCondition(condition);
+  return value === undefined ? `${name} ${op}` : `${name}${SIGNS[op] ?? op}${value}`;
 }
 
 /** Sends it. Rejects with what the service says is wrong, or with SYS.1015 where it can't be reached or understood. */
@@ -110,9 +106,12 @@ export async function exchange(address: string, request: Request, using: typeof 
 }
 
 function notIngot(address: string, status: number, text: string): IngotError {
+  // A proxy whose service is gone says so.
+  const code = status >= 502 ? 'SYS.1010' : 'SYS.1015';
   return new IngotError(
-    'SYS.1015',
-    `${address} answered ${status} with what is no answer: ${text.slice(0, 200)}`,
+    code,
+    `${address} answered ${status} with what is no answer: ${text.slice(0, 200).trim() || 'nothing'}`,
+    { elaboration: 'This is no Ingot; is the address right?' },
   );
 }
 

@@ -5,9 +5,8 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import type { Predicate } from './compare.ts';
-import { alongTheOrder } from './plan.ts';
+import { alongTheOrder, type Wanted } from './plan.ts';
 import type { Resolved } from './resolve.ts';
-import type { Wanted } from './way.ts';
 
 const SHORT_PAGE = 100;
 /** How long what was found is believed, in milliseconds; it decides on the way alone. */

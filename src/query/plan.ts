@@ -24,6 +24,13 @@ export interface Asking {
   order: string | undefined;
 }
 
+/** Before it is known by which of the database's ways it is asked. */
+export interface Wanted extends Omit<Asking, 'on'> {
+  /** The caller may see only a part, so that it can take long to find a page of it. */
+  restricted: boolean;
+  descending: boolean;
+}
+
 /** So many conditions are looked up; the rest is taken to be true of many. */
 const MOST_LOOKED_UP = 12;
 

@@ -5,7 +5,7 @@ import type { Predicate } from './compare.ts';
 import { NO_PLAN, type Plan } from './compile.ts';
 import type { Operator } from './condition.ts';
 import { firstRows, noteInVain } from './first-rows.ts';
-import { type Asking, alongTheOrder, fewFor, makePlan } from './plan.ts';
+import { alongTheOrder, fewFor, makePlan, type Wanted } from './plan.ts';
 import { leavesOf, type Resolved } from './resolve.ts';
 
 export interface Way {
@@ -13,12 +13,6 @@ export interface Way {
   plan: Plan;
   /** Where only the first rows of the order are looked at: whether a row is one of them. A full page is the answer. */
   within?: Predicate;
-}
-
-export interface Wanted extends Omit<Asking, 'on'> {
-  /** The caller may see only a part, so that it can take long to find a page of it. */
-  restricted: boolean;
-  descending: boolean;
 }
 
 /** Rows that are read and passed on in some ten milliseconds. */
