@@ -13,7 +13,7 @@ import { resources } from './catalogue.ts';
 import type { Database } from './database/database.ts';
 import { IngotError, isSystemError, toIngotError } from './kernel/errors.ts';
 import type { Finding, Inspection } from './kernel/finding.ts';
-import { formatSize } from './kernel/format.ts';
+import { formatSize, shorten } from './kernel/format.ts';
 import { isOwned } from './kernel/resource.ts';
 import { checkPrimaryStorages } from './primary-storage/fsck.ts';
 import type { PrimaryStorages } from './primary-storage/primary-storages.ts';
@@ -374,11 +374,10 @@ async function checkTags(context: Context): Promise<void> {
     resources.values(),
   )) {
     if (repair) await database.sql.deleteFrom(table).where('uuid', '=', uuid).execute();
-    const shown = tag.length > 80 ? `${tag.slice(0, 80)}…` : tag;
     find(
       context,
       'stray-tag',
-      `the tag '${shown}' is of a ${resourceType} that isn't there: ${resourceUuid}`,
+      `the tag '${shorten(tag)}' is of a ${resourceType} that isn't there: ${resourceUuid}`,
       repair,
     );
   }

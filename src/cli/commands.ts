@@ -2,7 +2,6 @@
 
 import type { Message } from '../kernel/message.ts';
 import { type CommandContext, call } from './call.ts';
-import type { HttpAnswer } from './client.ts';
 import { usageError } from './exit-codes.ts';
 import { COMMANDS, commandHelp, generalHelp, messageHelp } from './help.ts';
 import { logIn, logOut } from './log-in.ts';
@@ -14,7 +13,7 @@ export async function runCommand(
   context: CommandContext,
   words: readonly string[],
   options: Options,
-): Promise<HttpAnswer | undefined> {
+): Promise<Record<string, unknown> | undefined> {
   const [name, ...rest] = words;
   const { terminal, messages } = context;
   if (name === undefined || name === 'help' || options.help) {

@@ -17,26 +17,6 @@ export interface Progress {
 const WIDEST_BAR = 30;
 const NARROWEST_BAR = 8;
 
-/** Out of the answer of GetTaskProgress; undefined where it says nothing. */
-export function readProgress(members: Readonly<Record<string, unknown>>): Progress | undefined {
-  const [first] = Array.isArray(members.inventories)
-    ? (members.inventories as Record<string, unknown>[])
-    : [];
-  if (!first) return undefined;
-  const opaque = (first.opaque ?? {}) as Record<string, unknown>;
-  const number = (name: string) => (typeof opaque[name] === 'number' ? (opaque[name] as number) : undefined);
-  const percent = Number(first.content);
-  return {
-    percent: Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : 0,
-    bytesDone: number('bytesDone'),
-    bytesTotal: number('bytesTotal'),
-    bytesResumed: number('bytesResumed'),
-    bytesPerSecond: number('bytesPerSecond'),
-    secondsLeft: number('secondsLeft'),
-    placeInLine: number('placeInLine'),
-  };
-}
-
 /** `43%  1.2 GiB of 2.8 GiB  310 MiB/s  5 s left  resumed 200 MiB`. */
 export function progressText(progress: Progress): string {
   return parts(progress).join('  ');

@@ -85,7 +85,7 @@ export const UpdateImage = defineMessage({
   name: 'UpdateImage',
   doc: 'Changes what an image says of itself; what is not given stays as it is.',
   source: 'zstack-api.md 2.2',
-  caller: 'admin',
+  caller: 'account',
   kind: 'change',
   route: 'PUT /images/{uuid}/actions',
   parameters: {

@@ -53,7 +53,7 @@ const QUESTIONS: Question[] = [
   },
 ];
 
-export async function query({ postgres, rounds = ROUNDS }: Options): Promise<Reach[]> {
+export async function queryLists({ postgres, rounds = ROUNDS }: Options): Promise<Reach[]> {
   const reaches = await queryOn('SQLite', '', rounds);
   if (!postgres) return reaches;
   const cluster = await startPostgresCluster();

@@ -1,24 +1,9 @@
-/** HTTP to the service: one exchange at a time, and what a failed connection means in words. */
+/** HTTP to the service, as the client wants it done, and what a failed connection means in words. */
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isSystemError } from '../kernel/errors.ts';
 import { Ending, EXIT } from './exit-codes.ts';
-
-export interface Exchange {
-  method: string;
-  /** Below the service's address, with its query string. */
-  path: string;
-  body?: unknown;
-  session?: string;
-}
-
-export interface HttpAnswer {
-  status: number;
-  /** Members of the JSON object; empty where the body is none. */
-  members: Record<string, unknown>;
-  text: string;
-}
 
 /** The service could not be reached, or went away in the middle. */
 export class NotReached extends Ending {
@@ -31,50 +16,33 @@ export class NotReached extends Ending {
   }
 }
 
-/** Rejects with NotReached, or with Ending(interrupted) once `signal` is aborted. */
-export async function exchange(
-  address: string,
-  { method, path, body, session }: Exchange,
-  signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
+/**
+ * In the place of fetch, which refuses a number of ports on which a service may well listen. Rejects with NotReached,
+ * or with Ending(interrupted) once the signal is aborted.
+ */
+export async function fetchOverHttp(
+  input: string | URL | Request,
+  init: RequestInit = {},
+): Promise<Response> {
+  const url = new URL(String(input));
+  const { method = 'GET', signal } = init;
+  const body = init.body === undefined || init.body === null ? undefined : String(init.body);
+  const headers = Object.fromEntries(new Headers(init.headers));
+  if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body));
   try {
-    const send = address.startsWith('https:') ? requestTls : request;
-    // Not fetch: it refuses a number of ports on which a service may well listen.
-    const sent = send(address + path, {
-      method,
-      signal,
-      headers: {
-        accept: 'application/json',
-        ...(session !== undefined && { authorization: `OAuth ${session}` }),
-        ...(text !== undefined && {
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(text),
-        }),
-      },
-    });
-    sent.end(text);
+    const send = url.protocol === 'https:' ? requestTls : request;
+    const sent = send(url, { method, headers, ...(signal && { signal }) });
+    sent.end(body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     let received = '';
     response.setEncoding('utf8');
     for await (const piece of response) received += String(piece);
-    return { status: response.statusCode ?? 0, members: membersOf(received), text: received };
+    return new Response(received || null, { status: response.statusCode ?? 500 });
   } catch (error) {
-    if (signal.aborted) throw new Ending(EXIT.interrupted, 'interrupted');
+    if (signal?.aborted) throw new Ending(EXIT.interrupted, 'interrupted');
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
-    throw new NotReached(address, reason);
-  }
-}
-
-function membersOf(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : {};
-  } catch {
-    return {};
+    throw new NotReached(url.origin, reason);
   }
 }
 
