@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench     installs what is missing
+ *   packages.mjs test|bench|hostile     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,10 +26,19 @@ const PACKAGES = {
   mtools: ['mcopy'],
   syslinux: ['syslinux'],
   'syslinux-common': [],
+  xfsprogs: ['mkfs.xfs'],
+  'btrfs-progs': ['mkfs.btrfs'],
+  'squashfs-tools': ['mksquashfs'],
+  'ntfs-3g': ['mkntfs'],
+  exfatprogs: ['mkfs.exfat'],
 };
 
+/** Only `npm run hostile` makes file systems of all kinds. */
+const FILE_SYSTEMS = ['xfsprogs', 'btrfs-progs', 'squashfs-tools', 'ntfs-3g', 'exfatprogs'];
+
 export const PACKAGES_FOR = {
-  test: Object.keys(PACKAGES),
+  test: Object.keys(PACKAGES).filter((name) => !FILE_SYSTEMS.includes(name)),
+  hostile: Object.keys(PACKAGES),
   bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
 };
 
@@ -112,6 +121,6 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test or bench, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted) fail(`packages.mjs takes test, bench or hostile, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

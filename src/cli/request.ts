@@ -10,7 +10,7 @@ export function requestOf(message: Message, parameters: Readonly<Record<string, 
   const rest = { ...parameters };
   let target = PREFIX + path;
   for (const name of pathVariables(path)) {
-    target = target.replace(`{${name}}`, encodeURIComponent(String(rest[name])));
+    target = target.replace(`{${name}}`, encodeURIComponent(String(rest[name]).toWellFormed()));
     delete rest[name];
   }
   if (body !== 'query') {
