@@ -235,10 +235,11 @@ export class Qcow2Maps {
     let claimed = extent.end;
     const reader = new RecordReader(SNAPSHOT_HEAD, (head, lengthWith) => {
       const { l1Table, further } = readSnapshotHead(head, this.#header.facts.clusterSize);
-      recordAt += lengthWith(further);
       left--;
-      // Its other records have a head at least each.
-      table.end = recordAt + left * SNAPSHOT_HEAD;
+      // Its other records have a head at least each; the last may end the file, without being filled up.
+      table.end =
+        recordAt + (left > 0 ? lengthWith(further) + left * SNAPSHOT_HEAD : SNAPSHOT_HEAD + further);
+      recordAt += lengthWith(further);
       this.#require('its snapshot table reaches', table.end);
       const known = Math.ceil(claimed / this.#header.facts.clusterSize) * this.#header.facts.clusterSize;
       if (table.end > known) this.#claims.metadata('snapshot table', known, table.end);

@@ -18,9 +18,11 @@ const CORRUPT = 2;
 
 /** What an older QEMU says of what a newer one has made: no fault of the image. */
 const TOO_NEW = /not supported|unsupported|unknown/i;
+/** Nor is this. */
+const NOT_READ = /Permission denied|Input\/output error|Failed to get/;
 
 /** Why nobody was asked; undefined where the opinion was given, and good. */
-export type NotAsked = 'no qemu-img' | 'no sandbox' | 'qemu-img is too old';
+export type NotAsked = 'no qemu-img' | 'no sandbox' | 'qemu-img is too old' | 'qemu-img can not read it';
 
 /**
  * @throws IngotError IMG.1002 when the image is not sound, or makes qemu-img crash or run without end;
@@ -45,6 +47,7 @@ function judge(error: IngotError): NotAsked | undefined {
   const words = quotable(String(error.opaque?.words ?? ''), 300);
   if (code === SOUND || code === LEAKS) return undefined;
   if (code === NOT_DONE && TOO_NEW.test(words)) return 'qemu-img is too old';
+  if (code === NOT_DONE && NOT_READ.test(words)) return 'qemu-img can not read it';
   if (code === CORRUPT || code === NOT_DONE) throw damaged(`qemu-img check says "${words}"`);
   throw damaged(`qemu-img check did not survive it (${error.opaque?.signal ?? `code ${code}`})`);
 }

@@ -8,6 +8,7 @@ import { requestOf } from '../../src/cli/request.ts';
 import type { AnyField } from '../../src/kernel/field.ts';
 import { type Message, pathVariables } from '../../src/kernel/message.ts';
 import { nativeRoute } from '../../src/kernel/native-route.ts';
+import { Workbench } from '../disk/workbench.ts';
 import { type HttpAnswer, startTestService, type TestService } from '../support/service.ts';
 import { queryText } from './query-target.ts';
 import { target } from './target.ts';
@@ -111,15 +112,18 @@ const inputs: fc.Arbitrary<Input> = fc.constantFrom(...ASKED).chain((message) =>
 
 /** The service is one for many inputs: what one has done must not make another fail. */
 let service: TestService | undefined;
+let bench: Workbench | undefined;
 
 export const httpTarget = {
   ...target<Input>({ name: 'http', inputs, run }),
   async begin() {
-    service = await startTestService({ settings: { logLevel: 'warn' } });
+    bench = new Workbench();
+    service = await startTestService({ data: bench.path('data'), settings: { logLevel: 'warn' } });
   },
   async end() {
     await service?.stop();
     service = undefined;
+    bench?.remove();
   },
 };
 

@@ -17,13 +17,17 @@ interface Figures {
   runs: number;
   failures: number;
   slowest: number;
+  /** How often one was tried again, as it took long. */
+  repeated: number;
 }
 
 const [minutes = '10', ...names] = process.argv.slice(2);
 const deadline = Date.now() + Number(minutes) * 60_000;
 if (!(Number(minutes) > 0)) throw new Error(`npm run fuzz takes minutes, not '${minutes}'`);
 const wanted = targets.filter(({ name }) => names.length === 0 || names.includes(name));
-const figures = new Map(wanted.map(({ name }) => [name, { runs: 0, failures: 0, slowest: 0 } as Figures]));
+const figures = new Map(
+  wanted.map(({ name }) => [name, { runs: 0, failures: 0, slowest: 0, repeated: 0 } as Figures]),
+);
 let peakRss = 0;
 
 while (Date.now() < deadline) {
@@ -45,18 +49,11 @@ async function turn(target: FuzzTarget, told: Figures): Promise<void> {
 
 async function someRuns(target: FuzzTarget, told: Figures, until: number): Promise<void> {
   const property = fc.asyncProperty(target.inputs, async (input) => {
-    const began = performance.now();
     try {
-      await target.run(input);
+      await timed(target, input, told);
     } finally {
       told.runs++;
-      const took = performance.now() - began;
       peakRss = Math.max(peakRss, process.memoryUsage.rss());
-      if (took > told.slowest) {
-        told.slowest = took;
-        if (took > HANG)
-          console.log(`${target.name}: ${took.toFixed(0)} ms, kept as ${keep(target.name, input)}`);
-      }
     }
   });
   const outcome = await fc.check(property, {
@@ -70,15 +67,32 @@ async function someRuns(target: FuzzTarget, told: Figures, until: number): Promi
   console.log(outcome.errorInstance instanceof Error ? outcome.errorInstance.stack : outcome.errorInstance);
 }
 
+/** What takes long because others keep the machine busy does not take as long again. */
+async function timed(target: FuzzTarget, input: unknown, told: Figures): Promise<void> {
+  let took = await milliseconds(target, input);
+  for (let more = 0; took > HANG && more < 3; more++) {
+    told.repeated++;
+    took = Math.min(took, await milliseconds(target, input));
+  }
+  told.slowest = Math.max(told.slowest, took);
+  if (took > HANG) throw new Error(`it took ${took.toFixed(0)} ms`);
+}
+
+async function milliseconds(target: FuzzTarget, input: unknown): Promise<number> {
+  const began = performance.now();
+  await target.run(input);
+  return performance.now() - began;
+}
+
 function report(): void {
-  console.log('| target | inputs | failures | slowest input |');
-  console.log('|---|--:|--:|--:|');
-  for (const [name, { runs, failures, slowest }] of figures) {
-    console.log(`| ${name} | ${runs} | ${failures} | ${slowest.toFixed(0)} ms |`);
+  console.log('| target | inputs | failures | slowest input | tried again |');
+  console.log('|---|--:|--:|--:|--:|');
+  for (const [name, { runs, failures, slowest, repeated }] of figures) {
+    console.log(`| ${name} | ${runs} | ${failures} | ${slowest.toFixed(0)} ms | ${repeated} |`);
   }
   console.log(
     `Peak of memory: ${(peakRss / 2 ** 20).toFixed(0)} MiB, of this process with all targets and the service in it.`,
   );
   const all = [...figures.values()];
-  process.exitCode = all.every(({ failures, slowest }) => failures === 0 && slowest <= HANG) ? 0 : 1;
+  process.exitCode = all.every(({ failures }) => failures === 0) ? 0 : 1;
 }

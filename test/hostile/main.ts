@@ -8,7 +8,6 @@ import { IngotError } from '../../src/kernel/errors.ts';
 import { Workbench } from '../disk/workbench.ts';
 import { startNginx } from '../support/nginx.ts';
 import { startServiceProcess, type TestService } from '../support/service.ts';
-import { temporaryDirectory } from '../support/temp-directory.ts';
 import { makeGoodImages } from './good-images.ts';
 import { hostileCases } from './hostile-cases.ts';
 
@@ -24,9 +23,11 @@ interface Row {
 }
 
 const bench = new Workbench();
-const site = temporaryDirectory();
-const nginx = await startNginx(site, temporaryDirectory());
-const service = await startServiceProcess();
+const site = bench.path('site');
+mkdirSync(join(site, 'hostile'), { recursive: true });
+mkdirSync(bench.path('nginx'));
+const nginx = await startNginx(site, bench.path('nginx'));
+const service = await startServiceProcess({ data: bench.path('data') });
 try {
   const hostile = await judgeHostile();
   const left = await service.client.query('Image');
@@ -53,7 +54,6 @@ try {
 
 async function judgeHostile(): Promise<Row[]> {
   const rows: Row[] = [];
-  mkdirSync(join(site, 'hostile'));
   for (const [
     index,
     { group, name, bytes, parameters = {}, code = 'IMG.1002', reason },
