@@ -181,9 +181,25 @@ export const qcow2HeaderCases: readonly HostileCase[] = [
       [UNKNOWN, Buffer.alloc(8)],
     ],
   }),
-  header('bitmap extension that is too short', /bitmaps in a directory/, (b) => b.writeUInt32BE(16, 108), {
-    bitmap: true,
-  }),
+  header(
+    'bitmap extension that is too short',
+    /bitmaps extension has 16 bytes/,
+    (b) => b.writeUInt32BE(16, 108),
+    {
+      bitmap: true,
+    },
+  ),
+  header(
+    'bitmap extension that is too long, without its feature',
+    /bitmaps extension has 32 bytes/,
+    () => {},
+    {
+      extensions: [[BITMAPS, Buffer.alloc(32)]],
+    },
+  ),
+  header('end of the extensions with a length', /extension 0 has 2147483648 bytes/, (b) =>
+    b.writeUInt32BE(2 ** 31, 108),
+  ),
   header('bitmap extension without bitmaps', /has 0 bitmaps/, (b) => b.writeUInt32BE(0, 112), {
     bitmap: true,
   }),
