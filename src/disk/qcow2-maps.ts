@@ -170,6 +170,8 @@ export class Qcow2Maps {
     if ((high & 0x7f000000) !== 0 || (low & 0x1ff) !== 0)
       throw damaged('an entry of its L1 table is not one');
     const start = this.#place((high & 0x00ffffff) * 2 ** 32 + low, 'an entry of its L1 table');
+    // The hint without a place: some take that for a table in the header.
+    if (start === 0 && high !== 0) throw damaged('an entry of its L1 table is not one');
     if (start === 0) return;
     this.#require('an L2 table reaches', start + this.#header.facts.clusterSize);
     if (this.#claims.l2Table(start, own)) this.#schedule(start, own ? OWN_L2 : SNAPSHOT_L2);

@@ -33,6 +33,8 @@ const MAX_SNAPSHOTS = 65536;
 
 const INCOMPATIBLE = { dirty: 1, corrupt: 2, externalData: 4, compressionType: 8, extendedL2: 16 } as const;
 const KNOWN_INCOMPATIBLE = 31;
+const AUTOCLEAR_BITMAPS = 1;
+const AUTOCLEAR_RAW_DATA = 2;
 
 /** True for qcow2 of any version that we know; version 1 is another format, and refused elsewhere. */
 export function isQcow2(head: Head): boolean {
@@ -118,12 +120,15 @@ function readFeatures(head: Head, clusterBits: number): typeof NO_FEATURES {
   if (head.u32be(96) > 6) {
     throw damaged(`its reference counts have 2^${head.u32be(96)} bits; 2^6 is the most`);
   }
+  if (head.u32be(92) & AUTOCLEAR_RAW_DATA && !(low & INCOMPATIBLE.externalData)) {
+    throw damaged('it says of an external data file that it is raw, but has none');
+  }
   return {
     externalData: (low & INCOMPATIBLE.externalData) !== 0,
     compressionType: (low & INCOMPATIBLE.compressionType) !== 0,
     extendedL2: (low & INCOMPATIBLE.extendedL2) !== 0,
     lazyRefcounts: (head.u32be(84) & 1) !== 0,
-    bitmaps: (head.u32be(92) & 1) !== 0,
+    bitmaps: (head.u32be(92) & AUTOCLEAR_BITMAPS) !== 0,
   };
 }
 

@@ -141,7 +141,7 @@ export const otherCases: readonly HostileCase[] = [
 
   packed('zip bomb', /zip archive/, zipBomb),
   packed('gzip bomb of 16 MiB', /gzip/, () => gzipSync(Buffer.alloc(1 << 24))),
-  packed('zstd bomb of 64 MiB', /zstd/, () => zstdCompressSync(Buffer.alloc(1 << 26))),
+  packed('zstd bomb of 16 MiB', /zstd/, () => zstdCompressSync(Buffer.alloc(1 << 24))),
   packed('qcow2 in gzip', /gzip/, () => gzipSync(forge().bytes)),
   packed('xz', /xz/, headed('\xfd7zXZ\0')),
   packed('bzip2', /bzip2/, headed('BZh91AY&SY')),

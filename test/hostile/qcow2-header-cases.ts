@@ -86,6 +86,10 @@ export const qcow2HeaderCases: readonly HostileCase[] = [
     }),
     group: 'other files',
   },
+  {
+    ...header('raw external data file that is not there', /but has none/, (b) => b.writeUInt32BE(2, 92)),
+    group: 'other files',
+  },
 
   header('encrypted with AES', /encrypted qcow2 \(AES\)/, (b) => b.writeUInt32BE(1, 32)),
   header('encrypted with LUKS', /encrypted qcow2 \(LUKS\)/, (b) => b.writeUInt32BE(2, 32)),

@@ -38,6 +38,9 @@ export const qcow2MapCases: readonly HostileCase[] = [
   map('L1 entry behind the end', /L2 table reaches/, (b, at) => u64(b, 2n ** 50n, at.l1)),
   map('L1 entry off its cluster', /where no cluster begins/, (b, at) => u64(b, at.l2 + 512, at.l1)),
   map('L1 entry with reserved bits', /entry of its L1 table is not one/, (b, at) => u64(b, at.l2 + 1, at.l1)),
+  map('L1 entry with a hint and no place', /entry of its L1 table is not one/, (b, at) =>
+    u64(b, OWNED, at.l1),
+  ),
   map('L1 entry that is the L1 table', SHARED, (b, at) => u64(b, at.l1, at.l1)),
   map('L1 entry that is the refcount table', SHARED, (b, at) => u64(b, at.refcountTable, at.l1)),
   map('L1 entry that is a refcount block', SHARED, (b, at) => u64(b, at.refcountBlock, at.l1)),
