@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench|ceph     installs what is missing
+ *   packages.mjs test|bench|ceph|hostile     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -35,6 +35,11 @@ const PACKAGES = {
   'swift-container': ['swift-container-server'],
   'swift-object': ['swift-object-server'],
   memcached: ['memcached'],
+  xfsprogs: ['mkfs.xfs'],
+  'btrfs-progs': ['mkfs.btrfs'],
+  'squashfs-tools': ['mksquashfs'],
+  'ntfs-3g': ['mkntfs'],
+  exfatprogs: ['mkfs.exfat'],
 };
 
 /** The same for the suite that runs against Ceph, and by `npm run test:ceph` alone: it is large. */
@@ -46,8 +51,12 @@ const CEPH_PACKAGES = {
   radosgw: ['radosgw', 'radosgw-admin'],
 };
 
+/** Only `npm run hostile` makes file systems of all kinds. */
+const FILE_SYSTEMS = ['xfsprogs', 'btrfs-progs', 'squashfs-tools', 'ntfs-3g', 'exfatprogs'];
+
 export const PACKAGES_FOR = {
-  test: Object.keys(PACKAGES),
+  test: Object.keys(PACKAGES).filter((name) => !FILE_SYSTEMS.includes(name)),
+  hostile: Object.keys(PACKAGES),
   ceph: Object.keys(CEPH_PACKAGES),
   bench: [
     'qemu-utils',
@@ -148,6 +157,7 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test, bench or ceph, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted)
+    fail(`packages.mjs takes ${Object.keys(PACKAGES_FOR).join(', ')}, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

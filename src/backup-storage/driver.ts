@@ -62,6 +62,11 @@ export interface BackupStorageDriver {
    */
   openForReading?(path: string, options?: { partial?: boolean }): Promise<ObjectReader>;
   /**
+   * The file of this machine that holds the object, or what an unfinished `create` has written of it, for programs
+   * that want a name; absent where there is no such file.
+   */
+  localFile?(path: string, options?: { partial?: boolean }): string;
+  /**
    * Makes the file `target` (absolute, not there yet) the same as the object without moving its bytes: the same
    * file under a second name, or one that shares its blocks. False where that can't be; absent where it never can.
    */

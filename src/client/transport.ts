@@ -26,7 +26,7 @@ export function requestFor(message: Message, parameters: Readonly<Record<string,
     ([name, value]) => value !== undefined && value !== null && !inPath.includes(name),
   );
   const filled = inPath.reduce((text, name) => {
-    return text.replace(`{${name}}`, encodeURIComponent(String(parameters[name] ?? '')));
+    return text.replace(`{${name}}`, encodeURIComponent(String(parameters[name] ?? '').toWellFormed()));
   }, path);
   if (method === 'GET' || method === 'DELETE') {
     const query = message.query ? queryOf(Object.fromEntries(rest)) : addressOf(rest);

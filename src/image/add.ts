@@ -2,6 +2,7 @@
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { chooseStorage } from '../backup-storage/choose.ts';
 import type { Database, Sql, SqlTransaction } from '../database/database.ts';
+import type { Settings } from '../global-config/settings.ts';
 import type { Call, JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError, toErrorBody } from '../kernel/errors.ts';
@@ -37,6 +38,7 @@ export interface AddImageParts {
   log: Log;
   transfer: TransferSettings;
   trash: Trash;
+  settings: Pick<Settings, 'get'>;
   resources: ReadonlyMap<string, Resource>;
 }
 

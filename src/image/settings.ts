@@ -1,5 +1,5 @@
 import { defineSetting } from '../global-config/setting.ts';
-import { choice, integer } from '../kernel/field.ts';
+import { bytes, choice, integer } from '../kernel/field.ts';
 
 export const DELETION_POLICY = defineSetting(
   'image',
@@ -34,4 +34,13 @@ export const EXPUNGE_INTERVAL = defineSetting(
     max: 2_000_000,
     default: 3600,
   }),
+);
+
+export const MAX_VIRTUAL_SIZE = defineSetting(
+  'image',
+  'maxVirtualSize',
+  bytes(
+    'The largest disk that an image may be; a larger one is refused, however small its file is. In bytes.',
+    { min: 512, default: 64 * 2 ** 40 },
+  ),
 );

@@ -4,6 +4,7 @@ import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { Database } from '../database/database.ts';
 import { checkDeclaredFormat } from '../disk/declared.ts';
 import { DiskInspector } from '../disk/inspector.ts';
+import type { Settings } from '../global-config/settings.ts';
 import { type Job, LeaseLost, ServiceStopping } from '../job/operation.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
@@ -16,6 +17,8 @@ import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { type Copy, requirePhysicalRoom, reserve } from './copies.ts';
 import type { AddImage } from './messages.ts';
+import { secondLook } from './second-look.ts';
+import { MAX_VIRTUAL_SIZE } from './settings.ts';
 
 export interface TransferSettings {
   /** Milliseconds without a byte after which a connection counts as broken. */
@@ -44,17 +47,20 @@ const CHECKPOINTS = { bytes: 32 * 1024 * 1024, milliseconds: 1000 };
 
 /** Brings the bytes in and checks them, or finds that an earlier process has. */
 export async function takeIn(
-  parts: Parts & { transfer: TransferSettings },
+  parts: Parts & { transfer: TransferSettings; settings: Pick<Settings, 'get'> },
   job: AddImageJob,
 ): Promise<Landing> {
   const { parameters } = job.call;
+  const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   return bringIn(parts, job, {
+    inspect: () => new DiskInspector({ maxVirtualSize }),
     source: () =>
       httpSource(parameters.url, {
         stallTimeout: parts.transfer.stallTimeout,
         ...(parts.transfer.ca !== undefined && { ca: parts.transfer.ca }),
       }),
     judge: (result) => check(parameters, result),
+    isForeign: true,
   });
 }
 
@@ -67,8 +73,12 @@ interface Passed {
 /** What one kind of taking in differs in from another. */
 export interface Intake {
   source: () => Source | Promise<Source>;
+  /** Without it, a disk may be as large as QEMU can have them. */
+  inspect?: () => DiskInspector;
   /** What the bytes are, or an error where they are not what they should be. */
   judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
+  /** Whether the bytes were made by somebody else: then QEMU is asked about them too. */
+  isForeign?: boolean;
 }
 
 /** The pass itself, for any source; see `takeIn`. */
@@ -81,7 +91,7 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
   const result = await transfer({
     source: await intake.source(),
     sinks: await Promise.all(job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy))),
-    inspect: () => new DiskInspector(),
+    inspect: intake.inspect ?? (() => new DiskInspector()),
     signal: transferSignal(job.signal),
     ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
     checkpointPolicy: CHECKPOINTS,
@@ -100,6 +110,11 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
 
   try {
     const checked = intake.judge(result);
+    const written = job.checkpoint.copies.filter((copy) => result.writers.has(copy.storageUuid));
+    await secondLook({ ...parts, log }, result.inspector, written, {
+      askQemu: intake.isForeign === true && checked.format === 'qcow2',
+      signal: job.signal,
+    });
     const { bytes, sha256, md5, writers } = result;
     const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
       backupStorageUuid,

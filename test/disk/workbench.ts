@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -61,7 +62,12 @@ export function inspect(
     at += chunk.length;
     chunk.fill(0xa5);
   }
-  return inspector.end();
+  const facts = inspector.end();
+  for (let part = inspector.unread(); part; part = inspector.unread()) {
+    assert.ok(part.start < part.end && part.end <= bytes.length, JSON.stringify(part));
+    inspector.readAgain(bytes.subarray(part.start, Math.min(part.end, part.start + (sizes[0] ?? 1) + 7)));
+  }
+  return facts;
 }
 
 /** The sentence with which these bytes are refused, after checking its form. */

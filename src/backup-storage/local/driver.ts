@@ -59,6 +59,10 @@ export function localBackupStorage({
       const file = fileOf(root, objectPath);
       return openReader(partial ? partOf(file) : file);
     },
+    localFile: (objectPath, { partial = false } = {}) => {
+      const file = fileOf(root, objectPath);
+      return partial ? partOf(file) : file;
+    },
     async size(objectPath) {
       const size = await sizeOf(fileOf(root, objectPath));
       if (size === undefined) await checkMarker(options);
