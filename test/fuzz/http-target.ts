@@ -165,11 +165,11 @@ function exchangeOf(message: Message, { wire, parameters }: Input, session: stri
   const filled = pathVariables(path).reduce((text, name) => {
     const value = rest[name];
     delete rest[name];
-    return text.replace(`{${name}}`, encodeURIComponent(String(value).toWellFormed()));
+    return text.replace(`{${name}}`, encodeURIComponent(textOf(value)));
   }, path);
   if (method !== 'GET' && method !== 'DELETE') return { method, path: `/v1${filled}`, body: rest };
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(rest)) query.append(name, String(value));
+  for (const [name, value] of Object.entries(rest)) query.append(name, textOf(value));
   return { method, path: `/v1${filled}?${query}`.slice(0, 60_000) };
 }
 
@@ -179,7 +179,7 @@ function restExchange(message: Message, parameters: Readonly<Record<string, unkn
   const rest = { ...parameters };
   let target = `/zstack/v1${path}`;
   for (const name of pathVariables(path)) {
-    target = target.replace(`{${name}}`, encodeURIComponent(String(rest[name]).toWellFormed()));
+    target = target.replace(`{${name}}`, encodeURIComponent(textOf(rest[name])));
     delete rest[name];
   }
   if (body !== 'query') {
@@ -187,9 +187,15 @@ function restExchange(message: Message, parameters: Readonly<Record<string, unkn
   }
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(rest)) {
-    for (const each of [value].flat()) query.append(name, String(each));
+    for (const each of [value].flat()) query.append(name, textOf(each));
   }
   return { method, path: `${target}?${query}`.slice(0, 60_000) };
+}
+
+/** What a client makes of a value that is to stand in an address; not every object has a text of its own. */
+function textOf(value: unknown): string {
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return text.toWellFormed();
 }
 
 function spoil(text: string, spoilt: Input['spoilt']): string {
