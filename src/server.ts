@@ -14,7 +14,7 @@ import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
 import { messages, resources } from './catalogue.ts';
-import { type Config, splitListen } from './config.ts';
+import { type Config, egressRules, listed, splitListen } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { makeFirstZone } from './first-start.ts';
 import { globalConfigOperations } from './global-config/index.ts';
@@ -52,6 +52,7 @@ import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
+import { Egress } from './transfer/egress.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
@@ -95,6 +96,9 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   const database = await openDatabase(config.databaseUrl || data.databaseFile);
   undo.push(() => database.close());
 
+  const egress = new Egress({ rules: egressRules(config) });
+  egress.keepFrom(splitListen(config.listen).port);
+  const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
   const storages = new BackupStorages({ database, log });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log });
@@ -149,7 +153,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     mounts: data.mounts,
     transfer: {
       stallTimeout: config.stallTimeout * 1000,
-      ...(config.caFile !== '' && { ca: readFileSync(config.caFile, 'utf8') }),
+      egress,
+      ...(ca !== undefined && { ca }),
     },
   };
   const access = new AccessRules({ database, resources });
@@ -191,6 +196,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     log,
     node,
     hosts: listed(config.webHookHosts),
+    egress,
+    ...(ca !== undefined && { ca }),
     dispatcher,
   });
   const app = createApp({
@@ -205,6 +212,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   });
   const address = await listen(app, config.listen);
   undo.push(() => closeApp(app));
+  egress.keepFrom(Number(new URL(address).port));
   await data.publishAddress(address);
 
   const stopping = new AbortController();
@@ -219,12 +227,6 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
   };
 }
-
-const listed = (text: string) =>
-  text
-    .split(',')
-    .map((item) => item.trim().toLowerCase())
-    .filter(Boolean);
 
 /** By the message's name; the types of the folders' records see to it that none is missing. */
 function addOperations(
