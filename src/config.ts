@@ -123,7 +123,11 @@ export const SETTINGS = {
 
 type SettingName = keyof typeof SETTINGS;
 
-export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] } & { data: DataDirectory };
+export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] } & {
+  data: DataDirectory;
+  /** INGOT_SECRET_KEY; of the environment alone, as flags are seen by everybody on the machine. Empty for a file's. */
+  secretKey: string;
+};
 
 const camel = (name: string) => name.replace(/\.(\w)/g, (_, letter: string) => letter.toUpperCase());
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -139,7 +143,7 @@ export function readConfig(arguments_: readonly string[], environment: NodeJS.Pr
     resolve(flags.data ?? environment.INGOT_DATA ?? defaultDataDirectory(environment)),
   );
   const file = readConfigFile(data.configFile);
-  const config: Record<string, unknown> = { data };
+  const config: Record<string, unknown> = { data, secretKey: environment.INGOT_SECRET_KEY ?? '' };
   for (const name of names) {
     const sources: [string, unknown][] = [
       [flagName(name), flags[kebab(name)]],

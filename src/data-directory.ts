@@ -26,6 +26,10 @@ export class DataDirectory {
   get passwordFile(): string {
     return join(this.path, 'admin-password');
   }
+  /** The key that other systems' passwords are kept under, where the environment gives none. */
+  get secretKeyFile(): string {
+    return join(this.path, 'secret-key');
+  }
   get defaultStorage(): string {
     return join(this.path, 'backup-storage');
   }

@@ -5,6 +5,7 @@ import { openDatabase } from './database/database.ts';
 import { type Finding, type FsckReport, fsck } from './fsck.ts';
 import { createLog } from './kernel/log.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
+import { secretBoxOf } from './secret-key.ts';
 
 const OWN_FLAGS = ['--repair', '--deep', '--json'];
 
@@ -23,7 +24,7 @@ export async function fsckCommand(
   try {
     const database = await openDatabase(config.databaseUrl || config.data.databaseFile);
     const log = createLog('silent');
-    const storages = new BackupStorages({ database, log });
+    const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config) });
     const primaryStorages = new PrimaryStorages({ database, log });
     try {
       const report = await fsck(

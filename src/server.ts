@@ -47,6 +47,7 @@ import { primaryStorageOperations } from './primary-storage/index.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
+import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
 import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
@@ -99,7 +100,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   const egress = new Egress({ rules: egressRules(config) });
   egress.keepFrom(splitListen(config.listen).port);
   const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
-  const storages = new BackupStorages({ database, log });
+  const secrets = secretBoxOf(config);
+  const storages = new BackupStorages({ database, log, secrets });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log });
   undo.push(() => primaryStorages.close());

@@ -35,6 +35,13 @@ export interface ObjectReader {
 }
 
 export interface BackupStorageDriver {
+  /**
+   * Makes the place this storage, and marks it so that nothing else is taken for it; what is missing of it is made.
+   * Done twice for the same storage is success. SYS.1007 where the place is another storage's or holds something else.
+   */
+  initialise(): Promise<void>;
+  /** Makes the place a plain one again, if it is this storage's; what else lies in it stays. */
+  retire(): Promise<void>;
   /** Fulfilled when the storage can be reached, is the one it was, and can be written; rejects saying why not. */
   ping(): Promise<void>;
   capacity(): Promise<StoreCapacity>;

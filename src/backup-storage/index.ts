@@ -3,12 +3,14 @@ import type { Operations } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Resource } from '../kernel/resource.ts';
-import { addLocalBackupStorage } from './add-local.ts';
+import { addBackupStorage } from './add.ts';
 import type { BackupStorages } from './backup-storages.ts';
 import { getBackupStorageCapacity } from './capacity.ts';
 import { deleteBackupStorage, type StorageContents } from './delete.ts';
 import type * as messages from './messages.ts';
+import { reconnectBackupStorage } from './reconnect.ts';
 import { changeBackupStorageState } from './state.ts';
+import { updateBackupStorage } from './update.ts';
 
 export function backupStorageOperations(parts: {
   database: Database;
@@ -20,7 +22,9 @@ export function backupStorageOperations(parts: {
   reserved: readonly string[];
 }): Operations<typeof messages> {
   return {
-    addLocalBackupStorage: addLocalBackupStorage(parts),
+    addLocalBackupStorage: addBackupStorage(parts, 'LocalBackupStorage'),
+    updateBackupStorage: updateBackupStorage(parts),
+    reconnectBackupStorage: reconnectBackupStorage(parts),
     deleteBackupStorage: deleteBackupStorage(parts),
     changeBackupStorageState: changeBackupStorageState(parts),
     getBackupStorageCapacity: getBackupStorageCapacity(parts),

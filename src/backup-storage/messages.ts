@@ -1,7 +1,6 @@
-import { boolean, bytes, choice, list, text, uuid } from '../kernel/field.ts';
+import { boolean, bytes, choice, list, optional, uuid } from '../kernel/field.ts';
 import {
   answerOf,
-  CREATION_PARAMETERS,
   DELETION_PARAMETERS,
   defineMessage,
   defineQuery,
@@ -11,28 +10,12 @@ import {
 import { DESCRIPTION, NAME } from '../kernel/properties.ts';
 import { BackupStorage } from './backup-storage.ts';
 
+// Each kind's own calls stand in its folder.
+export * from './local/messages.ts';
+
 const zstackPackage = 'org.zstack.header.storage.backup';
 const about = { resource: BackupStorage, zstackPackage };
-
-export const AddLocalBackupStorage = defineMessage({
-  ...about,
-  name: 'AddLocalBackupStorage',
-  doc: "Makes a directory of the service's machine a backup storage, attached to the default zone.",
-  source: 'related-chapters.md, Backup storage',
-  caller: 'admin',
-  kind: 'job',
-  route: 'POST /backup-storage/local',
-  parameters: {
-    name: NAME,
-    description: DESCRIPTION,
-    url: text('Absolute path of a directory; made if it does not exist, and otherwise empty.', {
-      max: 2048,
-      rule: { says: 'an absolute path such as /srv/images', test: (path) => path.startsWith('/') },
-    }),
-    ...CREATION_PARAMETERS,
-  },
-  answer: inventoryOf(BackupStorage),
-});
+const STORAGE = uuid('The backup storage.', { references: 'BackupStorage' });
 
 export const QueryBackupStorage = defineQuery(BackupStorage, {
   route: 'GET /backup-storage',
@@ -49,7 +32,7 @@ export const DeleteBackupStorage = defineMessage({
   kind: 'job',
   route: 'DELETE /backup-storage/{uuid}',
   parameters: {
-    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    uuid: STORAGE,
     ...DELETION_PARAMETERS,
   },
   answer: nothing,
@@ -65,9 +48,33 @@ export const ChangeBackupStorageState = defineMessage({
   kind: 'change',
   route: 'PUT /backup-storage/{uuid}/actions',
   parameters: {
-    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    uuid: STORAGE,
     stateEvent: choice('What to do.', { enable: 'state becomes Enabled', disable: 'state becomes Disabled' }),
   },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const UpdateBackupStorage = defineMessage({
+  ...about,
+  name: 'UpdateBackupStorage',
+  doc: 'Changes what a backup storage says of itself; what is not given stays as it is.',
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: { uuid: STORAGE, name: optional(NAME), description: DESCRIPTION },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const ReconnectBackupStorage = defineMessage({
+  ...about,
+  name: 'ReconnectBackupStorage',
+  doc: 'Connects a backup storage anew, and says why where that fails. By itself it is tried with every ping.',
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: { uuid: STORAGE },
   answer: inventoryOf(BackupStorage),
 });
 

@@ -81,7 +81,8 @@ export class Dispatcher {
     const operation = this.#operations.get(message.name)?.operation;
     if (message.query && message.resource) {
       const restrict = this.#access.restriction(call.caller);
-      const parameters = call.parameters as ParametersOf<QueryMessage>;
+      const asked = call.parameters as ParametersOf<QueryMessage>;
+      const parameters = { ...asked, conditions: [...message.only, ...(asked.conditions ?? [])] };
       const options = restrict && { restrict };
       const answer = { ...(await query(this.#database, message.resource, parameters, options)) };
       await (operation as QueryCompletion | undefined)?.(answer, restrict);

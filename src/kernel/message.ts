@@ -67,6 +67,8 @@ export interface Message<
   readonly resource: Resource | undefined;
   /** Set for queries, which the query engine answers from the resource's declaration. */
   readonly query: boolean;
+  /** Conditions that a query has besides the caller's: of what kind the resources are that it is about. */
+  readonly only: readonly string[];
   /** Deleting what is not there succeeds (zstack-api.md 1.10). */
   readonly successIfMissing: boolean;
   /** True for what takes CREATION_PARAMETERS: it makes a new `resource`, which belongs to the caller. */
@@ -139,6 +141,7 @@ export function defineMessage<const P extends Fields, const A extends Answer, co
     resource,
     action,
     query: false,
+    only: [],
     route: { method, path, also: [], body },
   });
 }
@@ -200,7 +203,11 @@ export type QueryMessage<R extends Resource = Resource> = Message<
 export function defineQuery<R extends Resource>(
   resource: R,
   definition: {
+    /** By default `Query` and the resource's. */
+    name?: string;
     route: `GET /${string}`;
+    /** Conditions that hold besides the caller's. */
+    only?: readonly string[];
     caller?: CallerRule;
     source: string;
     zstackPackage?: string;
@@ -209,7 +216,7 @@ export function defineQuery<R extends Resource>(
   },
 ): QueryMessage<R> {
   const message = defineMessage({
-    name: `Query${resource.name}`,
+    name: definition.name ?? `Query${resource.name}`,
     doc: `Finds ${resource.name} inventories by conditions over their own fields and those of what is related to them.`,
     source: definition.source,
     caller: definition.caller ?? 'account',
@@ -221,7 +228,12 @@ export function defineQuery<R extends Resource>(
     ...(definition.zstackPackage !== undefined && { zstackPackage: definition.zstackPackage }),
   });
   const also = definition.byUuid === false ? [] : [`${message.route.path}/{uuid}`];
-  return Object.freeze({ ...message, query: true, route: { ...message.route, also } });
+  return Object.freeze({
+    ...message,
+    query: true,
+    only: definition.only ?? [],
+    route: { ...message.route, also },
+  });
 }
 
 /** Names of the `{variables}` in a route's path. */

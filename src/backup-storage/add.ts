@@ -1,3 +1,4 @@
+/** Adding a backup storage of any kind: its row, its mark in the place, its first answer. */
 import type { Database, SqlTransaction } from '../database/database.ts';
 import type { JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -7,56 +8,61 @@ import { newUuid } from '../kernel/uuid.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import { BackupStorage } from './backup-storage.ts';
 import type { BackupStorages } from './backup-storages.ts';
-import { usableDirectory } from './local/directory.ts';
-import { initialiseLocalBackupStorage, retireLocalBackupStorage } from './local/marker.ts';
+import type { Place, StorageRow } from './kind.ts';
+import { KINDS } from './kinds.ts';
 import type { AddLocalBackupStorage } from './messages.ts';
+
+/** What all calls that add one have in common is what the simplest of them has. */
+type AddMessage = typeof AddLocalBackupStorage;
 
 interface Checkpoint {
   uuid: string;
-  directory: string;
 }
 
-export function addLocalBackupStorage(parts: {
+export interface AddParts {
   database: Database;
   storages: BackupStorages;
   clock: Clock;
   resources: ReadonlyMap<string, Resource>;
   /** Directories of the service's own, which no storage may contain. */
   reserved: readonly string[];
-}): JobOperation<typeof AddLocalBackupStorage, Checkpoint> {
+}
+
+export function addBackupStorage(
+  parts: AddParts,
+  type: StorageRow['type'],
+): JobOperation<AddMessage, Checkpoint> {
   return {
-    async admit({ parameters }, tx) {
+    async admit({ message, parameters }, tx) {
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
-      const others = await tx
-        .selectFrom('backupStorage')
-        .select(['name', 'url'])
-        .where('type', '=', 'LocalBackupStorage')
-        .execute();
-      const directory = await usableDirectory(parameters.url, others, parts.reserved);
+      const others = await tx.selectFrom('backupStorage').selectAll().execute();
+      const place: Place = await KINDS[type].place(parameters, { others, reserved: parts.reserved });
       const uuid = parameters.resourceUuid ?? newUuid();
       await tx
         .insertInto('backupStorage')
         .values({
+          ...place,
           uuid,
           name: parameters.name,
           description: parameters.description ?? null,
-          url: directory,
           totalCapacity: 0,
           availableCapacity: 0,
-          type: 'LocalBackupStorage',
+          type,
           state: 'Enabled',
           status: 'Connecting',
+          // A job keeps no secrets: from here on they are in the row alone.
+          secrets: parts.storages.sealSecrets(uuid, message, parameters),
           ...bornAt(parts.clock.now()),
         })
         .execute();
-      return { target: uuid, checkpoint: { uuid, directory } };
+      return { target: uuid, checkpoint: { uuid } };
     },
 
     async run(job) {
-      const { uuid, directory } = job.checkpoint;
-      await initialiseLocalBackupStorage({ root: directory, uuid });
+      const { uuid } = job.checkpoint;
       const driver = await parts.storages.driver(uuid);
+      await driver.initialise();
       await driver.ping();
       const { total } = await driver.capacity();
       return async (tx) => {
@@ -76,9 +82,13 @@ export function addLocalBackupStorage(parts: {
     },
 
     async undo(job) {
-      const { uuid, directory } = job.checkpoint;
+      const { uuid } = job.checkpoint;
+      // What can't be reached can't be given back either, and a mark without a row is no storage of ours.
+      await parts.storages
+        .driver(uuid)
+        .then((driver) => driver.retire())
+        .catch((error) => parts.storages.noteLeftBehind(uuid, error));
       await parts.storages.forget(uuid);
-      await retireLocalBackupStorage({ root: directory, uuid });
       return async (tx) => {
         await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
       };
