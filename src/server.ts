@@ -10,6 +10,9 @@ import { ownersGoWithTheirResources, ownershipHook } from './account/ownership.t
 import { Quotas } from './account/quotas.ts';
 import { Sessions } from './account/sessions.ts';
 import * as accountSettings from './account/settings.ts';
+import { AuditLog } from './audit/audit-log.ts';
+import { runAuditCleaner } from './audit/cleaner.ts';
+import * as auditSettings from './audit/settings.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
@@ -74,9 +77,13 @@ const GRACE = 7000;
 /** How often the storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
 
-const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings, snapshotSettings].flatMap(
-  (module) => Object.values(module) as Setting[],
-);
+const declaredSettings = [
+  accountSettings,
+  auditSettings,
+  imageSettings,
+  primaryStorageSettings,
+  snapshotSettings,
+].flatMap((module) => Object.values(module) as Setting[]);
 
 /** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
 export async function startService(config: Config, log: Log): Promise<Service> {
@@ -116,8 +123,11 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   // The directory's lock keeps others from the database in it, and from no other.
   const alone = config.databaseUrl === '';
   const operations = new Map<string, { message: Message; operation: AnyOperation }>();
+  const audit = new AuditLog({ database, clock, messages });
   const runner = new JobRunner({
     database,
+    journal: audit,
+    secrets,
     log,
     clock,
     node,
@@ -142,6 +152,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     caches,
     trash,
     sessions,
+    secrets,
     settings,
     quotas,
     resources,
@@ -160,7 +171,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     },
   };
   const access = new AccessRules({ database, resources });
-  const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  const dispatcher = new Dispatcher({ database, runner, operations, access, audit, clock, log });
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
@@ -174,6 +185,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     ...tagOperations({ ...parts, requireChange: (...asked) => access.requireChange(...asked) }),
   });
 
+  const accessKeys = new AccessKeys({ database, secrets });
+  await accessKeys.start();
   const firstPassword = await makeFirstAccount(database, data.passwordFile, clock.now());
   await quotas.start();
   await makeFirstZone({
@@ -204,7 +217,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   });
   const app = createApp({
     dispatcher,
-    authenticators: { sessions, accessKeys: new AccessKeys({ database }), clock },
+    authenticators: { sessions, accessKeys, clock },
     webHooks,
     progressOf: (jobUuid) => progressOf(parts, jobUuid),
     messages,
@@ -222,6 +235,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
+  void runAuditCleaner({ audit, settings, log }, stopping.signal);
   void webHooks.run(stopping.signal);
   return {
     address,

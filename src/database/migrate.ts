@@ -5,6 +5,7 @@ import * as m0002 from './migrations/0002-tags.ts';
 import * as m0003 from './migrations/0003-accounts.ts';
 import * as m0004 from './migrations/0004-volumes.ts';
 import * as m0005 from './migrations/0005-stores.ts';
+import * as m0008 from './migrations/0008-audit.ts';
 import type { Syntax } from './syntax.ts';
 
 /** A step from one state of the tables to the next; never changed once released. */
@@ -18,6 +19,7 @@ const STEPS: Record<string, MigrationStep> = {
   '0003-accounts': m0003,
   '0004-volumes': m0004,
   '0005-stores': m0005,
+  '0008-audit': m0008,
 };
 
 /** Brings the tables up to date; two processes at once wait for each other. */

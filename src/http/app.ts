@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { Histogram } from 'prom-client';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
+import { jsonFault } from '../kernel/json-fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
@@ -64,7 +65,7 @@ export function createApp(parts: Parts): FastifyInstance {
     try {
       done(null, JSON.parse(body as string));
     } catch (error) {
-      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${(error as Error).message}`));
+      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${jsonFault(error)}`));
     }
   });
 
