@@ -91,6 +91,12 @@ export const SETTINGS = {
       return value;
     },
   ),
+  requestTimeout: setting(
+    'SECONDS',
+    'how long a caller may take to send a call, its body included',
+    60,
+    wholeNumber(1, 86_400),
+  ),
   trustedProxies: setting(
     'NETWORK,…',
     'addresses or networks of reverse proxies, whose X-Forwarded-* headers say who calls; none by default',

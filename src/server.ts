@@ -1,6 +1,7 @@
 /** The composition root: the only file that wires parts together. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createSecureContext, Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { AccessRules } from './account/access.ts';
 import { AccessKeys } from './account/access-keys.ts';
@@ -23,7 +24,7 @@ import { makeFirstZone } from './first-start.ts';
 import { globalConfigOperations } from './global-config/index.ts';
 import type { Setting } from './global-config/setting.ts';
 import { Settings } from './global-config/settings.ts';
-import { createApp } from './http/app.ts';
+import { createApp, type TlsIdentity } from './http/app.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { WebHooks } from './http/web-hooks.ts';
 import { bootModeOfNewImages } from './image/boot-mode.ts';
@@ -66,6 +67,8 @@ export interface Service {
   address: string;
   /** The administrator's password, when this start has made it. */
   firstPassword: string | undefined;
+  /** Reads the certificate and its key again, where the service has one; connections that stand keep theirs. */
+  reload(): void;
   /** Stops taking calls, lets short work end, leaves long jobs for the next start. Within ten seconds. */
   stop(): Promise<void>;
 }
@@ -99,6 +102,7 @@ export async function startService(config: Config, log: Log): Promise<Service> {
 async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[]): Promise<Service> {
   const { data } = config;
   const clock = systemClock;
+  const tls = readIdentity(config);
   await data.lock();
   undo.push(() => data.unlock());
   const database = await openDatabase(config.databaseUrl || data.databaseFile);
@@ -216,6 +220,9 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     dispatcher,
   });
   const app = createApp({
+    tls,
+    trustedProxies: listed(config.trustedProxies),
+    requestTimeout: config.requestTimeout * 1000,
     dispatcher,
     authenticators: { sessions, accessKeys, clock },
     webHooks,
@@ -225,10 +232,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     version: VERSION,
     ready: () => database.ping(),
   });
-  const address = await listen(app, config.listen);
+  const address = await listen(app, config.listen, tls ? 'https' : 'http');
   undo.push(() => closeApp(app));
   egress.keepFrom(Number(new URL(address).port));
-  await data.publishAddress(address);
+  await data.publishAddress(address, tls?.cert);
 
   const stopping = new AbortController();
   undo.push(async () => stopping.abort());
@@ -240,6 +247,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   return {
     address,
     firstPassword,
+    reload: () => {
+      const renewed = readIdentity(config);
+      if (renewed && app.server instanceof TlsServer) app.server.setSecureContext(renewed);
+    },
     stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
   };
 }
@@ -258,11 +269,35 @@ function addOperations(
   }
 }
 
-async function listen(app: FastifyInstance, where: string): Promise<string> {
+/** SYS.1007 where one of the two files is not named, can't be read, or does not go with the other. */
+function readIdentity({ tlsCertificate, tlsKey }: Config): TlsIdentity | undefined {
+  if (tlsCertificate === '' && tlsKey === '') return undefined;
+  const given = tlsCertificate === '' ? '--tls-key' : tlsKey === '' ? '--tls-certificate' : undefined;
+  if (given !== undefined) {
+    throw new IngotError('SYS.1007', `${given} is given alone; https needs --tls-certificate and --tls-key`);
+  }
+  try {
+    const identity = { cert: readFileSync(tlsCertificate, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+    createSecureContext(identity);
+    return identity;
+  } catch (cause) {
+    const reason = isSystemError(cause) ? cause.message : String(cause);
+    throw new IngotError(
+      'SYS.1007',
+      `the certificate ${tlsCertificate} and the key ${tlsKey} can't be used: ${reason}`,
+      {
+        elaboration:
+          'Both are to be PEM files that the service may read, and the key that of the certificate.',
+      },
+    );
+  }
+}
+
+async function listen(app: FastifyInstance, where: string, scheme: 'http' | 'https'): Promise<string> {
   const { host, port } = splitListen(where);
   try {
     const address = await app.listen({ host, port });
-    return address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
+    return address.replace(/^\w+/, scheme).replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
   } catch (cause) {
     const reason =
       isSystemError(cause) && cause.code === 'EADDRINUSE'

@@ -1,7 +1,9 @@
 /** HTTP to the service: one exchange at a time, and what a failed connection means in words. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { getCACertificates } from 'node:tls';
 import { isSystemError } from '../kernel/errors.ts';
 import { Ending, EXIT } from './exit-codes.ts';
 
@@ -31,6 +33,22 @@ export class NotReached extends Ending {
   }
 }
 
+/** Certificates of services on data directories of ours: known by these, and not by the names in them. */
+const known = new Map<string, string>();
+
+/** The service at the address is the one that shows this certificate. */
+export function knowBy(address: string, certificate: string): void {
+  known.set(address, certificate);
+}
+
+/** How a service is known: by its own certificate, or by the authorities in the file that INGOT_CA_FILE names. */
+function trustOf(address: string): { ca?: string[]; checkServerIdentity?: () => undefined } {
+  const certificate = known.get(address);
+  if (certificate !== undefined) return { ca: [certificate], checkServerIdentity: () => undefined };
+  const file = process.env.INGOT_CA_FILE;
+  return file ? { ca: [...getCACertificates('default'), readFileSync(file, 'utf8')] } : {};
+}
+
 /** Rejects with NotReached, or with Ending(interrupted) once `signal` is aborted. */
 export async function exchange(
   address: string,
@@ -42,6 +60,7 @@ export async function exchange(
     const send = address.startsWith('https:') ? requestTls : request;
     // Not fetch: it refuses a number of ports on which a service may well listen.
     const sent = send(address + path, {
+      ...(send === requestTls && trustOf(address)),
       method,
       signal,
       headers: {

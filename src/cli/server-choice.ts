@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { DataDirectory, defaultDataDirectory } from '../data-directory.ts';
 import { IngotError } from '../kernel/errors.ts';
-import { exchange, NotReached } from './client.ts';
+import { exchange, knowBy, NotReached } from './client.ts';
 import { Ending, usageError } from './exit-codes.ts';
 import type { Options } from './options.ts';
 
@@ -69,6 +69,8 @@ export function dataDirectoryOf(
 async function runningOn(data: DataDirectory, signal: AbortSignal): Promise<string | undefined> {
   const address = await data.address();
   if (address === undefined) return undefined;
+  const certificate = await data.certificate();
+  if (certificate !== undefined) knowBy(address, certificate);
   try {
     await exchange(address, { method: 'GET', path: '/healthz' }, signal);
     return address;
