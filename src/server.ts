@@ -28,6 +28,7 @@ import { createApp, type TlsIdentity } from './http/app.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { WebHooks } from './http/web-hooks.ts';
 import { bootModeOfNewImages } from './image/boot-mode.ts';
+import { Describer } from './image/describer.ts';
 import { runExpunger } from './image/expunger.ts';
 import { imageOperations } from './image/index.ts';
 import { imageQuotas } from './image/quotas.ts';
@@ -242,6 +243,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
+  const describing = new Describer(parts).run({ alone, signal: stopping.signal });
   void runAuditCleaner({ audit, settings, log }, stopping.signal);
   void webHooks.run(stopping.signal);
   return {
@@ -251,7 +253,18 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
       const renewed = readIdentity(config);
       if (renewed && app.server instanceof TlsServer) app.server.setSecureContext(renewed);
     },
-    stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
+    stop: () =>
+      stop({
+        app,
+        runner,
+        node: thisNode,
+        storages,
+        primaryStorages,
+        database,
+        config,
+        stopping,
+        describing,
+      }),
   };
 }
 
@@ -338,11 +351,13 @@ async function stop(parts: {
   database: Database;
   config: Config;
   stopping: AbortController;
+  describing: Promise<void>;
 }): Promise<void> {
   parts.stopping.abort();
   await closeApp(parts.app);
   await parts.runner.stop(GRACE);
   await parts.node.stop();
+  await Promise.race([parts.describing, delay(CALLS_GRACE, undefined, { ref: false })]);
   await parts.storages.close();
   await parts.primaryStorages.close();
   await parts.database.close();

@@ -48,6 +48,10 @@ export async function up(kysely: Kysely<unknown>, syntax: Syntax): Promise<void>
       (constraint) => constraint.onDelete('cascade'),
     )
     .execute();
+  // What is to be written is few, and looked for often.
+  await sql`create index "imageDescription_outdated" on "imageDescription" ("imageUuid") where "written" < "revision"`.execute(
+    kysely,
+  );
   await sql`insert into "imageDescription" ("imageUuid", "backupStorageUuid", "revision", "written", "claimedUntil")
     select "imageUuid", "backupStorageUuid", 1, 0, 0 from "imageBackupStorageRef"`.execute(kysely);
   for (const [name, { on, what }] of Object.entries(TRIGGERS)) await trigger(kysely, syntax, name, on, what);
