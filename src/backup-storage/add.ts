@@ -17,6 +17,8 @@ type AddMessage = typeof AddLocalBackupStorage;
 
 interface Checkpoint {
   uuid: string;
+  /** The place was this very storage before, as of a database that was lost: it stays one, whatever becomes of the call. */
+  takenUp?: boolean;
 }
 
 export interface AddParts {
@@ -37,7 +39,11 @@ export function addBackupStorage(
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
       const others = await tx.selectFrom('backupStorage').selectAll().execute();
-      const place: Place = await KINDS[type].place(parameters, { others, reserved: parts.reserved });
+      const place: Place = await KINDS[type].place(parameters, {
+        others,
+        reserved: parts.reserved,
+        uuid: parameters.resourceUuid,
+      });
       const uuid = parameters.resourceUuid ?? newUuid();
       await tx
         .insertInto('backupStorage')
@@ -62,6 +68,15 @@ export function addBackupStorage(
     async run(job) {
       const { uuid } = job.checkpoint;
       const driver = await parts.storages.driver(uuid);
+      if (job.checkpoint.takenUp === undefined) {
+        const takenUp =
+          job.call.parameters.resourceUuid !== undefined &&
+          (await driver.ping().then(
+            () => true,
+            () => false,
+          ));
+        await job.save({ uuid, takenUp });
+      }
       await driver.initialise();
       await driver.ping();
       const { total } = await driver.capacity();
@@ -82,11 +97,11 @@ export function addBackupStorage(
     },
 
     async undo(job) {
-      const { uuid } = job.checkpoint;
+      const { uuid, takenUp } = job.checkpoint;
       // What can't be reached can't be given back either, and a mark without a row is no storage of ours.
       await parts.storages
         .driver(uuid)
-        .then((driver) => driver.retire())
+        .then((driver) => (takenUp ? undefined : driver.retire()))
         .catch((error) => parts.storages.noteLeftBehind(uuid, error));
       await parts.storages.forget(uuid);
       return async (tx) => {

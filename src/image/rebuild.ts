@@ -17,7 +17,7 @@ import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
 import { isUuid, newUuid } from '../kernel/uuid.ts';
-import { findInventory } from '../query/find.ts';
+import { findInventory, requireFreeUuid } from '../query/find.ts';
 import { addUserTag } from '../tag/tags.ts';
 import { requireUsableStorage } from './copies.ts';
 import { DESCRIPTION_SUFFIX, describedCopy, LONGEST_DESCRIPTION, readDescription } from './description.ts';
@@ -96,9 +96,9 @@ async function dealWith(
     return { ...before, [outcome]: before[outcome] + 1, done: path };
   } catch (error) {
     job.signal.throwIfAborted();
-    const reason =
-      error instanceof IngotError || !(error instanceof Error) ? toIngotError(error).details : error.message;
-    const refused = [...before.refused, { path, reason }].slice(0, MOST_REFUSED);
+    // Anything else is no fault of the file's.
+    if (!(error instanceof IngotError) || error.code === 'SYS.1000') throw error;
+    const refused = [...before.refused, { path, reason: error.details }].slice(0, MOST_REFUSED);
     return { ...before, refused, done: path };
   }
 }
@@ -112,13 +112,13 @@ async function registerOne(
   const { storageUuid } = job.checkpoint;
   const copyPath = describedCopy(path) ?? '';
   const [, imageUuid = ''] = PATH.exec(copyPath) ?? [];
-  const described = readDescription(await textOf(driver, path), parts.secrets);
+  const described = read(await textOf(driver, path), parts.secrets);
   const { image, signed } = described;
   // The place is believed, and the file only where it says the same.
   if (!isUuid(imageUuid) || image.uuid !== imageUuid)
-    throw new Error('it describes another image than its place says');
+    throw unfit('it describes another image than its place says');
   if (!signed && !job.call.parameters.acceptForeign) {
-    throw new Error(
+    throw unfit(
       'it is not signed with the key of this installation; acceptForeign=true takes it all the same',
     );
   }
@@ -129,9 +129,20 @@ async function registerOne(
   return 'registered';
 }
 
+function read(text: string, secrets: SecretBox): Described {
+  try {
+    return readDescription(text, secrets);
+  } catch (error) {
+    throw unfit(error instanceof SyntaxError ? 'it is no JSON' : toIngotError(error).details);
+  }
+}
+
+/** Why a description is not taken. */
+const unfit = (reason: string) => new IngotError('IMG.1002', reason);
+
 async function textOf(driver: BackupStorageDriver, path: string): Promise<string> {
   const size = (await driver.size(path)) ?? 0;
-  if (size > LONGEST_DESCRIPTION) throw new Error(`it has ${size} bytes, and none has so many`);
+  if (size > LONGEST_DESCRIPTION) throw unfit(`it has ${size} bytes, and none has so many`);
   const pieces: Uint8Array[] = [];
   for await (const piece of driver.read(path, { end: LONGEST_DESCRIPTION })) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces).toString('utf8');
@@ -155,8 +166,8 @@ async function requireDescribedBytes(
   { image }: Described,
 ): Promise<void> {
   const size = await driver.size(path);
-  if (size === undefined) throw new Error('the copy that it describes is not there');
-  if (size !== image.actualSize) throw new Error(`the copy has ${size} bytes, not ${image.actualSize}`);
+  if (size === undefined) throw unfit('the copy that it describes is not there');
+  if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
   const hash = createHash('sha256');
   const inspector = new DiskInspector();
   let bytesDone = 0;
@@ -168,10 +179,10 @@ async function requireDescribedBytes(
     job.report({ bytesDone, bytesTotal: size });
   }
   const found = hash.digest('hex');
-  if (found !== image.sha256Sum) throw new Error(`the copy's SHA-256 is ${found}, not ${image.sha256Sum}`);
+  if (found !== image.sha256Sum) throw unfit(`the copy's SHA-256 is ${found}, not ${image.sha256Sum}`);
   const facts = inspector.end();
   if (facts.format !== image.format || facts.virtualSize !== image.size) {
-    throw new Error(
+    throw unfit(
       `the copy is ${facts.format} of ${facts.virtualSize} bytes, not ${image.format} of ${image.size}`,
     );
   }
@@ -190,14 +201,11 @@ async function register(
     .where('uuid', '=', image.uuid)
     .executeTakeFirst();
   if (known && known.sha256Sum !== image.sha256Sum) {
-    throw new Error('an image of this uuid is known, and has other bytes');
+    throw unfit('an image of this uuid is known, and has other bytes');
   }
   await takeRoom(tx, copy.storageUuid, image.actualSize);
   if (!known) {
-    for (const resource of parts.resources.values()) {
-      if (resource.key[0] !== 'uuid' || !(await findInventory(tx, resource, image.uuid))) continue;
-      throw new Error(`its uuid is that of a ${resource.name}`);
-    }
+    await requireFreeUuid(tx, parts.resources.values(), image.uuid);
     await tx
       .insertInto('image')
       .values({ ...image, status })
