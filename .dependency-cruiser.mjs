@@ -13,6 +13,7 @@ const FLOORS = [
     'snapshot',
     'zone',
     'account',
+    'audit',
     'long-job',
     'tag',
     'global-config',

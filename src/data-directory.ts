@@ -48,6 +48,11 @@ export class DataDirectory {
     return join(this.path, 'address');
   }
 
+  /** The certificate of the running service. */
+  get certificateFile(): string {
+    return join(this.path, 'certificate.pem');
+  }
+
   /**
    * Takes the directory for this process; SYS.1006 where another one has it. The lock is one of the operating
    * system's, and so ends with the process, however it ends.
@@ -82,8 +87,16 @@ export class DataDirectory {
     return this.#lock !== undefined;
   }
 
-  async publishAddress(address: string): Promise<void> {
+  /** `certificate` is what the service shows there, in PEM, where it speaks https. */
+  async publishAddress(address: string, certificate?: string): Promise<void> {
+    if (certificate !== undefined) await writeFileDurably(this.certificateFile, certificate, 0o640);
+    else await rm(this.certificateFile, { force: true });
     await writeFileDurably(this.addressFile, `${address}\n`, 0o640);
+  }
+
+  /** By what the service on this directory is known, whatever name its certificate has. */
+  async certificate(): Promise<string | undefined> {
+    return readFile(this.certificateFile, 'utf8').catch(() => undefined);
   }
 
   /** Where a service on this directory listens, or was listening last. */

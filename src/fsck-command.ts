@@ -7,7 +7,7 @@ import { createLog } from './kernel/log.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import { secretBoxOf } from './secret-key.ts';
 
-const OWN_FLAGS = ['--repair', '--deep', '--json'];
+const OWN_FLAGS = ['--repair', '--remove-unregistered', '--deep', '--json'];
 
 /** Exit code 0 when all is well, or was removed or corrected; 1 when something is left. */
 export async function fsckCommand(
@@ -29,7 +29,11 @@ export async function fsckCommand(
     try {
       const report = await fsck(
         { database, storages, primaryStorages },
-        { repair: has('--repair'), deep: has('--deep') },
+        {
+          repair: has('--repair') || has('--remove-unregistered'),
+          deep: has('--deep'),
+          removeUnregistered: has('--remove-unregistered'),
+        },
       );
       process.stdout.write(has('--json') ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
       return report.findings.some((finding) => !finding.repaired) ? 1 : 0;
@@ -44,7 +48,8 @@ export async function fsckCommand(
 }
 
 /** What became of something that was repaired: bytes are never mended, only removed. */
-const outcomeOf = (kind: Finding['kind']) => (kind === 'wrong-capacity' ? 'corrected' : 'removed');
+const outcomeOf = (kind: Finding['kind']) =>
+  kind === 'wrong-capacity' || kind === 'no-description' ? 'corrected' : 'removed';
 
 function describe(report: FsckReport): string {
   const { findings, storages, images, objects, openJobs } = report;

@@ -28,6 +28,7 @@ async function startService(data: string): Promise<Service> {
     import('./server.ts'),
     import('./kernel/log.ts'),
   ]);
+  process.umask(0o027);
   const config = readConfig(['--data', data, '--listen', '127.0.0.1:0'], process.env);
   return start(config, createLog(process.env.INGOT_LOG_LEVEL ?? 'error'));
 }

@@ -19,6 +19,8 @@ type AddMessage = Message<Omit<Local['parameters'], 'url'>, Local['answer'], Loc
 
 interface Checkpoint {
   uuid: string;
+  /** The place was this very storage before, as of a database that was lost: it stays one, whatever becomes of the call. */
+  takenUp?: boolean;
 }
 
 export interface AddParts {
@@ -41,7 +43,11 @@ export function addBackupStorage(
       const others = await tx.selectFrom('backupStorage').selectAll().execute();
       // A kind whose calls name no url makes one of what they name.
       const wanted: Place = { url: '', ...parameters };
-      const place = await KINDS[type].place(wanted, { others, reserved: parts.reserved });
+      const place = await KINDS[type].place(wanted, {
+        others,
+        reserved: parts.reserved,
+        uuid: parameters.resourceUuid,
+      });
       const uuid = parameters.resourceUuid ?? newUuid();
       await tx
         .insertInto('backupStorage')
@@ -66,6 +72,15 @@ export function addBackupStorage(
     async run(job) {
       const { uuid } = job.checkpoint;
       const driver = await parts.storages.driver(uuid);
+      if (job.checkpoint.takenUp === undefined) {
+        const takenUp =
+          job.call.parameters.resourceUuid !== undefined &&
+          (await driver.ping().then(
+            () => true,
+            () => false,
+          ));
+        await job.save({ uuid, takenUp });
+      }
       await driver.initialise();
       await driver.ping();
       const { total } = await driver.capacity();
@@ -87,11 +102,11 @@ export function addBackupStorage(
     },
 
     async undo(job) {
-      const { uuid } = job.checkpoint;
+      const { uuid, takenUp } = job.checkpoint;
       // What can't be reached can't be given back either, and a mark without a row is no storage of ours.
       await parts.storages
         .driver(uuid)
-        .then((driver) => driver.retire())
+        .then((driver) => (takenUp ? undefined : driver.retire()))
         .catch((error) => parts.storages.noteLeftBehind(uuid, error));
       await parts.storages.forget(uuid);
       return async (tx) => {

@@ -38,6 +38,8 @@ export interface BackupStorageKind {
       before?: StorageRow;
       /** Directories of the service's own, which no storage may contain. */
       reserved: readonly string[];
+      /** The uuid that the storage is to have, where the call says so: a place that is marked with it is taken up again. */
+      uuid?: string | undefined;
     },
   ): Promise<Place>;
   /** Opens the driver. Nothing is asked of any server before it is used. */

@@ -16,7 +16,7 @@ export const COMMANDS: Record<string, { words: string; doc: string }> = {
   logout: { words: '', doc: 'forget the session' },
   shell: { words: '', doc: 'calls line by line, with history and Tab; also without any word' },
   fsck: {
-    words: '[--data DIR] [--repair] [--deep] [--json]',
+    words: '[--data DIR] [--repair] [--remove-unregistered] [--deep] [--json]',
     doc: 'check rows and bytes against each other, where no service runs; --repair removes what is bad',
   },
   help: { words: '[call or command]', doc: 'the same as --help' },

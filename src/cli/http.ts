@@ -1,7 +1,9 @@
 /** HTTP to the service, as the client wants it done, and what a failed connection means in words. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { getCACertificates } from 'node:tls';
 import { isSystemError } from '../kernel/errors.ts';
 import { Ending, EXIT } from './exit-codes.ts';
 
@@ -14,6 +16,22 @@ export class NotReached extends Ending {
       "Start one with 'npm start' or 'ingot serve', or name another one with --server or INGOT_SERVER.",
     );
   }
+}
+
+/** Certificates of services on data directories of ours: known by these, and not by the names in them. */
+const known = new Map<string, string>();
+
+/** The service at the address is the one that shows this certificate. */
+export function knowBy(address: string, certificate: string): void {
+  known.set(address, certificate);
+}
+
+/** How a service is known: by its own certificate, or by the authorities in the file that INGOT_CA_FILE names. */
+function trustOf(address: string): { ca?: string[]; checkServerIdentity?: () => undefined } {
+  const certificate = known.get(address);
+  if (certificate !== undefined) return { ca: [certificate], checkServerIdentity: () => undefined };
+  const file = process.env.INGOT_CA_FILE;
+  return file ? { ca: [...getCACertificates('default'), readFileSync(file, 'utf8')] } : {};
 }
 
 /**
@@ -31,7 +49,8 @@ export async function fetchOverHttp(
   if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body));
   try {
     const send = url.protocol === 'https:' ? requestTls : request;
-    const sent = send(url, { method, headers, ...(signal && { signal }) });
+    const trust = send === requestTls ? trustOf(url.origin) : {};
+    const sent = send(url, { ...trust, method, headers, ...(signal && { signal }) });
     sent.end(body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     let received = '';

@@ -1,8 +1,11 @@
 /** The HTTP side: routes, request ids, errors, metrics. */
 import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { Histogram } from 'prom-client';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
+import { jsonFault } from '../kernel/json-fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
@@ -17,6 +20,12 @@ import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
 import type { WebHooks } from './web-hooks.ts';
 
+/** Certificate with its chain and private key, in PEM. */
+export interface TlsIdentity {
+  cert: string;
+  key: string;
+}
+
 interface Parts {
   dispatcher: Dispatcher;
   authenticators: Authenticators;
@@ -25,6 +34,12 @@ interface Parts {
   messages: readonly Message[];
   log: Log;
   version: string;
+  /** With it, https is spoken and no http. */
+  tls?: TlsIdentity | undefined;
+  /** Whose X-Forwarded-* headers are believed: addresses and networks. */
+  trustedProxies: string[];
+  /** How long a caller may take to send a whole call, in milliseconds. */
+  requestTimeout: number;
   /** Rejects, saying why, while the service can't do its work. */
   ready: () => Promise<void>;
 }
@@ -37,8 +52,36 @@ const latency = new Histogram({
   registers: [metrics],
 });
 
+/** How long a caller may take to send the head of a call, in milliseconds, where not even less for all of it. */
+const HEAD_TIMEOUT = 20_000;
+/** Connections at once; each costs memory before anybody is asked who it is. */
+const MOST_CONNECTIONS = 4096;
+
+/** What every answer says: nothing here is to be framed, guessed at, kept by caches or told to others. */
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+const NO_CONTENT_FROM_ELSEWHERE = "default-src 'none'; frame-ancestors 'none'";
+
 export function createApp(parts: Parts): FastifyInstance {
+  const { tls, requestTimeout } = parts;
+  const server = {
+    // A query may name thousands of uuids, and they travel in its first line.
+    maxHeaderSize: 131_072,
+    headersTimeout: Math.min(HEAD_TIMEOUT, requestTimeout),
+    requestTimeout,
+    keepAliveTimeout: 72_000,
+    // Both times are looked at so often: they are kept to by half of themselves.
+    connectionsCheckingInterval: Math.min(5000, requestTimeout / 2),
+  };
   const app = Fastify({
+    serverFactory: (handler) =>
+      tls ? createTlsServer({ ...server, ...tls }, handler) : createServer(server, handler),
+    trustProxy: parts.trustedProxies.length > 0 && parts.trustedProxies,
     // Fastify's own news (where it listens) are told by `serve` in words of its own.
     loggerInstance: parts.log.child({}, { level: quieter(parts.log.level) }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -46,18 +89,15 @@ export function createApp(parts: Parts): FastifyInstance {
     // A logger for each call costs more than many a call; what is logged of one names it.
     childLoggerFactory: (logger) => logger,
     bodyLimit: 1_048_576,
-    requestTimeout: 60_000,
-    connectionTimeout: 0,
-    keepAliveTimeout: 72_000,
     // Calls under way are answered; whoever stops the service bounds the wait.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
-    // A query may name thousands of uuids, and they travel in its first line.
-    http: { maxHeaderSize: 131_072 },
     // What fails before there is a route: a path that can't be read.
     frameworkErrors: (error, _request, reply) =>
       sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
   });
+
+  app.server.maxConnections = MOST_CONNECTIONS;
 
   // ZStack's clients send a JSON content type with an empty body too; and what is not JSON gets a 400 of ours.
   app.removeAllContentTypeParsers();
@@ -66,16 +106,16 @@ export function createApp(parts: Parts): FastifyInstance {
     try {
       done(null, JSON.parse(body as string));
     } catch (error) {
-      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${(error as Error).message}`));
+      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${jsonFault(error)}`));
     }
   });
 
   addCompression(app);
   app.addHook('onSend', (request, reply, payload, done) => {
-    reply
-      .header('x-request-id', request.id)
-      .header('x-content-type-options', 'nosniff')
-      .header('cache-control', 'no-store');
+    reply.header('x-request-id', request.id).headers(SECURITY_HEADERS);
+    if (!reply.hasHeader('content-security-policy'))
+      reply.header('content-security-policy', NO_CONTENT_FROM_ELSEWHERE);
+    if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000');
     done(null, payload);
   });
   app.addHook('onResponse', (request, reply, done) => {

@@ -1,12 +1,14 @@
 import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
 import { deleteImage } from './delete.ts';
 import { expungeImage, recoverImage } from './expunge.ts';
 import type * as messages from './messages.ts';
+import { rebuildFromStorage } from './rebuild.ts';
 import { setImageBootMode } from './set-boot-mode.ts';
 import { changeImageState } from './state.ts';
 import type { TemplateParts } from './template.ts';
@@ -21,7 +23,7 @@ import {
 import { updateImage } from './update.ts';
 
 export function imageOperations(
-  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings },
+  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings; secrets: SecretBox },
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),
@@ -34,6 +36,7 @@ export function imageOperations(
     createDataVolumeTemplateFromVolumeSnapshot: createDataVolumeTemplateFromVolumeSnapshot(parts),
     expungeImage: expungeImage(parts),
     recoverImage: recoverImage(parts),
+    rebuildFromStorage: rebuildFromStorage(parts),
     setImageBootMode: setImageBootMode(parts),
     syncImageSize: syncImageSize(parts),
     calculateImageHash: calculateImageHash(parts),

@@ -1,6 +1,18 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
-import { boolean, bytes, choice, defaulted, list, optional, text, uuid } from '../kernel/field.ts';
 import {
+  boolean,
+  bytes,
+  choice,
+  defaulted,
+  integer,
+  json,
+  list,
+  optional,
+  text,
+  uuid,
+} from '../kernel/field.ts';
+import {
+  answerOf,
   CREATION_PARAMETERS,
   DELETION_PARAMETERS,
   defineMessage,
@@ -266,6 +278,28 @@ export const CreateRootVolumeTemplateFromRootVolume = defineMessage({
   route: 'POST /images/root-volume-templates/from/volumes/{rootVolumeUuid}',
   parameters: { ...ROOT_TEMPLATE, rootVolumeUuid: uuid('The root volume.', { references: 'Volume' }) },
   answer: inventoryOf(Image),
+});
+
+export const RebuildFromStorage = defineMessage({
+  ...about,
+  name: 'RebuildFromStorage',
+  doc: "Registers the images on a backup storage again, from what stands beside their copies: for when the database was lost. Every copy is read and compared with its SHA-256; an image's owner is who it was where that account is there, else the caller's administrator.",
+  source: 'ingot',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: {
+    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    acceptForeign: boolean(
+      'Takes what is not signed with the key of this installation, too: who can write to the storage then says which images there are.',
+      { default: false },
+    ),
+  },
+  answer: answerOf({
+    registered: integer('Copies that are known now.', { unit: 'count' }),
+    known: integer('Copies that were known before.', { unit: 'count' }),
+    refused: json<{ path: string; reason: string }[]>('Descriptions that were not taken, and why.'),
+  }),
 });
 
 export const CreateRootVolumeTemplateFromVolumeSnapshot = defineMessage({

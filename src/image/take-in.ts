@@ -10,6 +10,7 @@ import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
+import type { Egress } from '../transfer/egress.ts';
 import { httpSource } from '../transfer/http-source.ts';
 import type { Sink } from '../transfer/sink.ts';
 import type { Source } from '../transfer/source.ts';
@@ -25,6 +26,8 @@ export interface TransferSettings {
   stallTimeout: number;
   /** Certificates in PEM that are trusted besides the usual authorities'. */
   ca?: string;
+  /** What sources may be connected to; everything where absent. */
+  egress?: Egress;
 }
 
 interface Parts {
@@ -58,6 +61,7 @@ export async function takeIn(
       httpSource(parameters.url, {
         stallTimeout: parts.transfer.stallTimeout,
         ...(parts.transfer.ca !== undefined && { ca: parts.transfer.ca }),
+        ...(parts.transfer.egress && { egress: parts.transfer.egress }),
       }),
     judge: (result) => check(parameters, result),
     isForeign: true,

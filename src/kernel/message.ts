@@ -69,6 +69,8 @@ export interface Message<
   readonly query: boolean;
   /** Conditions that a query has besides the caller's: of what kind the resources are that it is about. */
   readonly only: readonly string[];
+  /** Changes something, and so is told of in the audit log. */
+  readonly mutates: boolean;
   /** Deleting what is not there succeeds (zstack-api.md 1.10). */
   readonly successIfMissing: boolean;
   /** True for what takes CREATION_PARAMETERS: it makes a new `resource`, which belongs to the caller. */
@@ -134,6 +136,7 @@ export function defineMessage<const P extends Fields, const A extends Answer, co
   const resource = definition.resource;
   return Object.freeze({
     successIfMissing: false,
+    mutates: definition.kind !== 'sync' || (method !== 'GET' && !definition.name.startsWith('Get')),
     creates: definition.parameters.resourceUuid === CREATION_PARAMETERS.resourceUuid,
     zstackAnswer: `API${definition.name}${definition.kind === 'sync' ? 'Reply' : 'Event'}`,
     zstackPackage: `org.zstack.header.${(resource?.name ?? 'core').toLowerCase()}`,

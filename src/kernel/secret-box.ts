@@ -1,5 +1,12 @@
 /** Secrets as they are kept: AES-256-GCM, bound to what they belong to, under a key that is not where they are. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 import { IngotError } from './errors.ts';
 
 /** Bytes of a key. */
@@ -8,6 +15,7 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 /** Says how the rest is to be read. */
 const FORM = 'aes-256-gcm:';
+const SIGNATURE = 'hmac-sha256:';
 
 export class SecretBox {
   readonly #findKey: (making: boolean) => Buffer | undefined;
@@ -49,9 +57,29 @@ export class SecretBox {
     }
   }
 
+  /** A signature of the text that is good for this purpose alone. */
+  sign(text: string, purpose: string): string {
+    return `${SIGNATURE}${hmac(this.#keyFor(true), purpose, text).toString('base64url')}`;
+  }
+
+  /** Whether `signature` is what `sign` gives; never with another key, or with none. */
+  isSigned(text: string, signature: string, purpose: string): boolean {
+    this.#key ??= this.#findKey(false);
+    if (!this.#key || !signature.startsWith(SIGNATURE)) return false;
+    const given = Buffer.from(signature.slice(SIGNATURE.length), 'base64url');
+    const right = hmac(this.#key, purpose, text);
+    return given.length === right.length && timingSafeEqual(given, right);
+  }
+
   #keyFor(making: boolean): Buffer {
     this.#key ??= this.#findKey(making);
     if (!this.#key) throw new Error('there is no key');
     return this.#key;
   }
+}
+
+/** Under a key of its own for each purpose, and never under the one that seals. */
+function hmac(key: Buffer, purpose: string, text: string): Buffer {
+  const own = hkdfSync('sha256', key, '', `sign ${purpose}`, SECRET_KEY_BYTES);
+  return createHmac('sha256', Buffer.from(own)).update(text, 'utf8').digest();
 }

@@ -16,12 +16,11 @@ export function parseHttpUrl(text: string): URL {
   return url;
 }
 
-/** The URL as it may be shown and stored: with `***` in place of a password, and without its fragment. */
+/** The URL as it may be shown and stored: with `***` in place of what is secret in it, and without its fragment. */
 export function maskUrl(url: URL): string {
   const shown = new URL(url);
   shown.hash = '';
-  if (shown.password) shown.password = '***';
-  return shown.href;
+  return maskedUrl(shown.href);
 }
 
 /** The value of an Authorization header for the user name and password in the URL, if there are any. */
@@ -33,7 +32,12 @@ export function basicAuthorization(url: URL): string | undefined {
 
 /** Host and port, e.g. `127.0.0.1:80`. */
 export function hostAndPort(url: URL): string {
-  return url.port ? url.host : `${url.host}:${url.protocol === 'https:' ? 443 : 80}`;
+  return url.port ? url.host : `${url.host}:${portOf(url)}`;
+}
+
+/** The port that the URL leads to, named or not. */
+export function portOf(url: URL): number {
+  return Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
 }
 
 function decode(part: string): string {

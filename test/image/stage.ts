@@ -79,12 +79,12 @@ export async function openStage(
   };
 }
 
-/** Files below the directory but the storage's own, with their sizes. */
+/** Files below the directory but the storage's own and what is written beside copies, with their sizes. */
 export function filesOn(directory: string): Map<string, number> {
   if (!existsSync(directory)) return new Map();
   return new Map(
     readdirSync(directory, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !entry.name.startsWith('.ingot-'))
+      .filter((entry) => entry.isFile() && !/^\.ingot-|\.ingot\.json(\.part)?$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => [path, statSync(path).size]),
   );

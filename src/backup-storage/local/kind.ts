@@ -5,9 +5,9 @@ import { LocalStorage } from './local-storage.ts';
 
 export const localKind: BackupStorageKind = {
   declared: LocalStorage,
-  async place({ url }, { others, reserved }) {
+  async place({ url }, { others, reserved, uuid }) {
     const local = others.filter((other) => other.type === LocalStorage.type);
-    return { url: await usableDirectory(url, local, reserved) };
+    return { url: await usableDirectory(url, local, reserved, { again: uuid }) };
   },
   open: ({ url, uuid }) => localBackupStorage({ root: url, uuid }),
 };
