@@ -160,18 +160,33 @@ function exchangeOf(message: Message, { wire, parameters }: Input, session: stri
       body: { [name]: { ...parameters, session: { uuid: session } } },
     };
   }
-  if (wire === 'rest') return wellFormed(requestOf(message, parameters));
+  if (wire === 'rest') return wellFormed(requestOf(message, inWords(message, parameters)));
   const { method, path } = nativeRoute(message);
   const rest = { ...parameters };
   const filled = pathVariables(path).reduce((text, name) => {
     const value = rest[name];
     delete rest[name];
-    return text.replace(`{${name}}`, encodeURIComponent(String(value).toWellFormed()));
+    return text.replace(`{${name}}`, encodeURIComponent(word(value).toWellFormed()));
   }, path);
   if (method !== 'GET' && method !== 'DELETE') return { method, path: `/v1${filled}`, body: rest };
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(rest)) query.append(name, String(value));
+  for (const [name, value] of Object.entries(rest)) query.append(name, word(value));
   return { method, path: `/v1${filled}?${query}`.slice(0, 60_000) };
+}
+
+/** As text, for paths and query strings; objects that say what they are in JSON, and not in words of their own. */
+function word(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+}
+
+function inWords({ route }: Message, parameters: Record<string, unknown>): Record<string, unknown> {
+  const inPath = pathVariables(route.path);
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => {
+      if (route.body !== 'query' && !inPath.includes(name)) return [name, value];
+      return [name, Array.isArray(value) && !inPath.includes(name) ? value.map(word) : word(value)];
+    }),
+  );
 }
 
 function wellFormed({ method, path, body }: Exchange): Exchange {
