@@ -111,7 +111,7 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
   try {
     const checked = intake.judge(result);
     const written = job.checkpoint.copies.filter((copy) => result.writers.has(copy.storageUuid));
-    await secondLook({ ...parts, log }, result.inspector, written, {
+    await secondLook({ ...parts, log }, result.inspector, written, result.writers, {
       askQemu: intake.isForeign === true && checked.format === 'qcow2',
       signal: job.signal,
     });
