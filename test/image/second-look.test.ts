@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { localBackupStorage } from '../../src/backup-storage/local/driver.ts';
 import { initialiseLocalBackupStorage } from '../../src/backup-storage/local/marker.ts';
-import { DiskInspector } from '../../src/disk/inspector.ts';
 import type { Landing } from '../../src/image/add-state.ts';
 import { commitCopies } from '../../src/image/commit.ts';
-import { secondLook } from '../../src/image/second-look.ts';
+import { SecondLook } from '../../src/image/second-look.ts';
 import { IngotError } from '../../src/kernel/errors.ts';
 import { createLog } from '../../src/kernel/log.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
@@ -68,6 +68,15 @@ describe('AddImage, before anybody sees the image', () => {
 });
 
 describe('an image that is only on a storage elsewhere', () => {
+  const scratch = temporaryDirectory();
+  const known = process.env.TMPDIR;
+  before(() => {
+    process.env.TMPDIR = scratch;
+  });
+  after(() => {
+    if (known === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = known;
+  });
   /** A storage like any other, except that its files are not of this machine. */
   async function elsewhere(forged: Forged) {
     const uuid = newUuid();
@@ -78,26 +87,43 @@ describe('an image that is only on a storage elsewhere', () => {
     const writer = await driver.create(copy.path);
     await writer.write(forged.bytes);
     await writer.flush();
-    const inspector = new DiskInspector();
+    const lines: string[] = [];
+    const log = createLog('info', { write: (line) => lines.push(line) });
+    const parts = { storages: { driver: async () => driver }, log };
+    const second = await SecondLook.open(parts, [copy], { isForeign: true });
+    const inspector = second.inspector();
     inspector.write(forged.bytes);
     inspector.end();
-    const lines: string[] = [];
-    const parts = {
-      storages: { driver: async () => driver },
-      log: createLog('info', { write: (line) => lines.push(line) }),
-    };
     const writers = new Map([[uuid, writer]]);
     const { signal } = new AbortController();
-    const look = () => secondLook(parts, inspector, [copy], writers, { askQemu: true, signal });
+    const bytes = forged.bytes.length;
+    const look = () =>
+      second.take({ bytes, inspector, writers }, { askQemu: true, signal }).finally(() => second.close());
     return { look, parts, copy, writers, signal, lines, driver };
   }
 
-  it('keeps its writer where nothing is to be read again, and the log says that QEMU was not asked', async () => {
-    const { look, writers, lines } = await elsewhere(forge());
-    await look();
-    assert.equal(writers.size, 1);
-    assert.match(lines.join(''), /no storage of this machine has it/);
+  it('is shown to QEMU as its metadata alone, and keeps its writer where nothing is to be read again', async () => {
+    for (const options of [
+      {},
+      { snapshot: true, bitmap: true, compressed: true },
+      { clusterBits: 12, virtualSize: 1 << 20 },
+    ]) {
+      const { look, writers, lines } = await elsewhere(forge(options));
+      await look();
+      assert.equal(writers.size, 1);
+      assert.deepEqual(lines, []);
+      for (const writer of writers.values()) await writer.abort();
+    }
+  });
+
+  it('is refused for what QEMU says of its metadata', async () => {
+    const forged = forge({ snapshot: true });
+    forged.bytes.writeUInt16BE(0, forged.at.refcountBlock + (forged.at.data / 65536) * 2);
+    const { look, writers } = await elsewhere(forged);
+    await assert.rejects(look(), /qemu-img check says "ERROR cluster/);
     for (const writer of writers.values()) await writer.abort();
+    const left = readdirSync(scratch).filter((name) => name.startsWith('ingot-skeleton-'));
+    assert.deepEqual(left, []);
   });
 
   it('is read when its writer is closed, and committed nonetheless', async () => {
