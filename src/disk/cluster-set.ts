@@ -3,13 +3,15 @@ import { refusal } from './refusal.ts';
 /** Clusters of a page, a bit each. Small pages, as L2 tables lie far from each other. */
 const PAGE_BITS = 2048;
 const PAGE_WORDS = PAGE_BITS / 32;
+/** What one takes, its object and its place in the map with it (measured). */
+const PAGE_BYTES = 512;
 
-/** What the sets of one image may take together, in pages of 256 bytes. */
+/** What the sets of one image may take together. */
 export class PageBudget {
   #left: number;
 
   constructor(bytes: number) {
-    this.#left = Math.floor((bytes * 8) / PAGE_BITS);
+    this.#left = Math.floor(bytes / PAGE_BYTES);
   }
 
   /** @throws IngotError IMG.1002 when nothing is left: only a file of many TiB in small clusters needs so much */

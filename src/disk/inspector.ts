@@ -7,7 +7,7 @@ import { ISO_HEAD, type IsoVolume, readIso } from './iso.ts';
 import { readPartitionTable } from './partition-table.ts';
 import { isQcow2, QCOW2_HEAD, readQcow2 } from './qcow2.ts';
 import type { Extent } from './qcow2-extensions.ts';
-import { Qcow2Maps } from './qcow2-maps.ts';
+import { type OnMetadata, Qcow2Maps } from './qcow2-maps.ts';
 import { checkRawSize, type RawDisk, readRaw } from './raw.ts';
 import { cutShort, refusal } from './refusal.ts';
 import { isDisc, refuseAppended } from './second-format.ts';
@@ -19,6 +19,8 @@ export interface InspectorOptions {
   totalSize?: number;
   /** The largest disk that is taken, in bytes. Default 64 TiB. */
   maxVirtualSize?: number;
+  /** Given the header and all tables of a qcow2, refcount blocks too, as they pass or are read again. */
+  onMetadata?: OnMetadata;
 }
 
 type Judged =
@@ -44,6 +46,7 @@ const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
 export class DiskInspector {
   readonly #totalSize: number | undefined;
   readonly #maxVirtualSize: number;
+  readonly #onMetadata: OnMetadata | undefined;
   #seen = 0;
   #head: Uint8Array | undefined = new Uint8Array(HEAD);
   #judged: Judged | undefined;
@@ -53,6 +56,7 @@ export class DiskInspector {
   constructor(options: InspectorOptions = {}) {
     this.#totalSize = options.totalSize;
     this.#maxVirtualSize = options.maxVirtualSize ?? MAX_VIRTUAL_SIZE;
+    this.#onMetadata = options.onMetadata;
   }
 
   /**
@@ -157,7 +161,8 @@ export class DiskInspector {
     this.#keepTail(bytes);
     if (isQcow2(head)) {
       const header = readQcow2(head, this.#maxVirtualSize);
-      const maps = new Qcow2Maps(header, fileSize);
+      const maps = new Qcow2Maps(header, fileSize, this.#onMetadata);
+      this.#onMetadata?.(bytes.subarray(0, header.facts.clusterSize), 0);
       maps.read(bytes, 0);
       this.#judged = { format: 'qcow2', facts: header.facts, maps, disc: isDisc(head) };
       return;

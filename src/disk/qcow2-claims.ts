@@ -1,7 +1,7 @@
 import { ClusterSet, PageBudget } from './cluster-set.ts';
 import { damaged } from './refusal.ts';
 
-/** 64 MiB of bits for one image: enough for 16 TiB of data in clusters of 64 KiB, and metadata beside them. */
+/** 64 MiB for one image: enough for some 15 TiB of data in clusters of 64 KiB, and the metadata beside them. */
 const MEMORY = 64 * 1024 * 1024;
 
 /**

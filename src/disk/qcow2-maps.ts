@@ -15,10 +15,17 @@ interface Table {
   reader: TableReader;
 }
 
+/** Bytes of metadata, and where in the file they are. */
+export type OnMetadata = (bytes: Uint8Array, position: number) => void;
+
+/** Of what is only passed on. */
+const UNREAD: TableReader = { take: () => {} };
+
 /** What stands in the lower bits of a scheduled table's place, which are zeros: clusters have 512 bytes at least. */
 const OTHER = 0;
 const OWN_L2 = 1;
 const SNAPSHOT_L2 = 2;
+const REFCOUNT_BLOCK = 3;
 const CODES = 512;
 
 /**
@@ -46,11 +53,16 @@ export class Qcow2Maps {
   #furthest = { what: '', end: 0 };
   /** Bytes that the disk's compressed clusters have at least, taken together. */
   #packedBytes = 0;
+  readonly #onMetadata: OnMetadata | undefined;
 
-  /** @param fileSize infinite while it isn't known */
-  constructor(header: Qcow2Header, fileSize: number) {
+  /**
+   * @param fileSize infinite while it isn't known
+   * @param onMetadata given the tables, and the refcount blocks, which are read for it alone
+   */
+  constructor(header: Qcow2Header, fileSize: number, onMetadata?: OnMetadata) {
     this.#header = header;
     this.#fileSize = fileSize;
+    this.#onMetadata = onMetadata;
     this.#claims = new ClusterClaims(header.facts.clusterSize);
     this.#claims.metadata('header', 0, header.facts.clusterSize);
     const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
@@ -111,6 +123,7 @@ export class Qcow2Maps {
     while (table && this.#at < Math.min(end, table.end)) {
       const stop = Math.min(end, table.end);
       const part = bytes.subarray(this.#at - position, stop - position);
+      this.#onMetadata?.(part, this.#at);
       this.#at = stop;
       this.#cursor = Math.max(this.#cursor, stop);
       // May find the table to be longer.
@@ -124,7 +137,9 @@ export class Qcow2Maps {
     const code = scheduled % CODES;
     const start = scheduled - code;
     this.#at = start;
-    this.#current = code === OTHER ? this.#others.get(start) : this.#l2Table(start, code === OWN_L2);
+    if (code === OTHER) this.#current = this.#others.get(start);
+    else if (code === REFCOUNT_BLOCK) this.#current = this.#refcountBlock(start);
+    else this.#current = this.#l2Table(start, code === OWN_L2);
     this.#others.delete(start);
   }
 
@@ -150,6 +165,11 @@ export class Qcow2Maps {
       end: start + this.#header.facts.clusterSize,
       reader: this.#header.facts.extendedL2 ? this.#extendedReader(own) : this.#plainReader(own),
     };
+  }
+
+  #refcountBlock(start: number): Table {
+    const end = start + this.#header.facts.clusterSize;
+    return { name: 'refcount block', start, end, reader: UNREAD };
   }
 
   #plainReader(own: boolean): TableReader {
@@ -183,6 +203,7 @@ export class Qcow2Maps {
     const end = start + this.#header.facts.clusterSize;
     this.#require('a refcount block reaches', end);
     this.#claims.metadata('refcount block', start, end);
+    if (this.#onMetadata) this.#schedule(start, REFCOUNT_BLOCK);
   }
 
   /**

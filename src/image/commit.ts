@@ -8,7 +8,7 @@ import type { Landing } from './add-state.ts';
 import type { Copy, CopyFailure } from './copies.ts';
 
 export async function commitCopies(
-  parts: { storages: BackupStorages },
+  parts: { storages: Pick<BackupStorages, 'driver'> },
   copies: readonly Copy[],
   landing: Landing,
   signal: AbortSignal,

@@ -3,7 +3,7 @@ import { Counter } from 'prom-client';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { Database } from '../database/database.ts';
 import { checkDeclaredFormat } from '../disk/declared.ts';
-import { DiskInspector } from '../disk/inspector.ts';
+import type { DiskInspector, InspectorOptions } from '../disk/inspector.ts';
 import type { Settings } from '../global-config/settings.ts';
 import { type Job, LeaseLost, ServiceStopping } from '../job/operation.ts';
 import { IngotError } from '../kernel/errors.ts';
@@ -18,7 +18,7 @@ import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { type Copy, requirePhysicalRoom, reserve } from './copies.ts';
 import type { AddImage } from './messages.ts';
-import { secondLook } from './second-look.ts';
+import { SecondLook } from './second-look.ts';
 import { MAX_VIRTUAL_SIZE } from './settings.ts';
 
 export interface TransferSettings {
@@ -56,7 +56,7 @@ export async function takeIn(
   const { parameters } = job.call;
   const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   return bringIn(parts, job, {
-    inspect: () => new DiskInspector({ maxVirtualSize }),
+    inspector: { maxVirtualSize },
     source: () =>
       httpSource(parameters.url, {
         stallTimeout: parts.transfer.stallTimeout,
@@ -77,8 +77,8 @@ interface Passed {
 /** What one kind of taking in differs in from another. */
 export interface Intake {
   source: () => Source | Promise<Source>;
-  /** Without it, a disk may be as large as QEMU can have them. */
-  inspect?: () => DiskInspector;
+  /** What is asked of the bytes besides. */
+  inspector?: Pick<InspectorOptions, 'maxVirtualSize'>;
   /** What the bytes are, or an error where they are not what they should be. */
   judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
   /** Whether the bytes were made by somebody else: then QEMU is asked about them too. */
@@ -89,13 +89,23 @@ export interface Intake {
 export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Promise<Landing> {
   const { taken } = job.checkpoint;
   if (taken) return { ...taken, writers: new Map() };
-
   const log = parts.log.child({ job: job.call.id, image: job.checkpoint.imageUuid });
+  const { isForeign = false } = intake;
+  const look = await SecondLook.open({ ...parts, log }, job.checkpoint.copies, { isForeign });
+  try {
+    return await pass({ ...parts, log }, job, intake, look);
+  } finally {
+    look.close();
+  }
+}
+
+async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLook): Promise<Landing> {
+  const { log } = parts;
   let counted = job.checkpoint.transfer?.offset ?? 0;
   const result = await transfer({
     source: await intake.source(),
     sinks: await Promise.all(job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy))),
-    inspect: intake.inspect ?? (() => new DiskInspector()),
+    inspect: () => look.inspector(intake.inspector),
     signal: transferSignal(job.signal),
     ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
     checkpointPolicy: CHECKPOINTS,
@@ -114,11 +124,8 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
 
   try {
     const checked = intake.judge(result);
-    const written = job.checkpoint.copies.filter((copy) => result.writers.has(copy.storageUuid));
-    await secondLook({ ...parts, log }, result.inspector, written, {
-      askQemu: intake.isForeign === true && checked.format === 'qcow2',
-      signal: job.signal,
-    });
+    const askQemu = intake.isForeign === true && checked.format === 'qcow2';
+    await look.take(result, { askQemu, signal: job.signal });
     const { bytes, sha256, md5, writers } = result;
     const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
       backupStorageUuid,

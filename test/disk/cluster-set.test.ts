@@ -38,7 +38,7 @@ describe('a set of clusters', () => {
   });
 
   it('is refused more than its budget, whatever the sets of an image are', () => {
-    const budget = new PageBudget(1024);
+    const budget = new PageBudget(2048);
     const [one, other] = [new ClusterSet(budget), new ClusterSet(budget)];
     for (const page of [0, 1]) one.add(page * 2048);
     for (const page of [5, 9]) other.add(page * 2048);

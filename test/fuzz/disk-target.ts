@@ -128,6 +128,14 @@ function run({ base, changes, length, chunks }: Input): void {
     const sizes = chunks.some((size) => size > 1000) ? chunks : [...chunks, 20_000];
     assert.equal(verdict(image, options, sizes), whole, 'the verdict depends on the chunks');
   }
+  let told = 0;
+  const onMetadata = (bytes: Uint8Array, position: number) => {
+    assert.ok(position + bytes.length <= image.length, 'tells of metadata behind the end');
+    told += bytes.length;
+  };
+  const watched = verdict(image, { onMetadata }, [65536]);
+  assert.equal(watched, verdict(image, {}, [65536]), 'the verdict depends on who listens');
+  assert.ok(told <= image.length, 'tells of more metadata than the image has bytes');
   const known = verdict(image, { totalSize: image.length }, [65536]);
   const isTaken = (text: string) => text.startsWith('{');
   assert.equal(
