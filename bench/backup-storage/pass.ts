@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackupStorageDriver } from '../../src/backup-storage/driver.ts';
-import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { CHUNK_BYTES, type Chunk, sharedPool } from '../../src/transfer/chunk-pool.ts';
 
 export interface Pass {

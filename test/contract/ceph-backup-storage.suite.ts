@@ -1,6 +1,6 @@
 /** `npm run test:ceph`: the contract on Ceph's gateway, which takes longer to install than all tests to run. */
 import { after, before } from 'node:test';
-import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { type Ceph, startCeph } from '../support/ceph.ts';
 import { bucketOf } from '../support/s3-bucket.ts';
