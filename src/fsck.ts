@@ -224,7 +224,8 @@ async function checkObjects(
     .select('path')
     .where('storageUuid', '=', storage.uuid)
     .execute();
-  const others = new Set([...copies, ...trash].map(({ path }) => path));
+  const thrownAway = new Set(trash.map(({ path }) => path));
+  const others = new Set(copies.map(({ path }) => path));
   for (const { path, size, ready, snapshotUuid } of copies) {
     if (context.inWork.has(path) || (ready && (await driver.size(path)) === size)) continue;
     if (context.repair) await forgetSnapshotCopy(context.database, snapshotUuid, storage.uuid);
@@ -237,7 +238,8 @@ async function checkObjects(
   }
   for await (const object of driver.list('')) {
     context.report.objects++;
-    if (context.inWork.has(object.path) || (others.has(object.path) && !object.partial)) continue;
+    if (context.inWork.has(object.path) || thrownAway.has(object.path)) continue;
+    if (others.has(object.path) && !object.partial) continue;
     const status = statusOf.get(object.path);
     if ((status === 'Ready' || status === 'Deleted') && !object.partial) continue;
     const what = object.partial ? `an unfinished ${formatSize(object.size)}` : formatSize(object.size);

@@ -3,6 +3,12 @@ import { IngotError, isSystemError } from '../../kernel/errors.ts';
 /** The connection is over, and with it whatever was asked over it; whether that was done is not known. */
 export class ConnectionLost extends Error {}
 
+/** The same for callers outside: trying again over another connection may help. */
+export class ConnectionError extends IngotError {}
+
+export const isConnectionMatter = (thrown: unknown) =>
+  thrown instanceof ConnectionLost || (thrown instanceof ConnectionError && thrown.retryable);
+
 /** The server doesn't know what was asked of it. */
 export class NotOffered extends Error {}
 
@@ -22,7 +28,7 @@ function codeOf(thrown: unknown): unknown {
 export function asSftpError(thrown: unknown, at: string): IngotError {
   if (thrown instanceof IngotError) return thrown;
   if (thrown instanceof ConnectionLost) {
-    return new IngotError('BS.1005', `${at} could not be read or written: ${thrown.message}`, {
+    return new ConnectionError('BS.1005', `${at} could not be read or written: ${thrown.message}`, {
       cause: thrown,
       retryable: true,
     });
@@ -69,7 +75,7 @@ export function connectError(thrown: unknown, server: string): IngotError {
     );
   }
   const unknown = isSystemError(thrown) && thrown.code === 'ENOTFOUND';
-  return new IngotError(
+  return new ConnectionError(
     'BS.1005',
     unknown
       ? `${server} can't be connected: there is no host of that name`

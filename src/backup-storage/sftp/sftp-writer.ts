@@ -8,7 +8,14 @@ import type { SftpConnection } from './connection.ts';
 import type { DigestCheck } from './digest.ts';
 import { REQUEST_BYTES } from './reading.ts';
 import { type RemoteFiles, syncHandle } from './remote-files.ts';
-import { asSftpError, ConnectionLost, fullError, isFailure, isMissing } from './sftp-error.ts';
+import {
+  asSftpError,
+  ConnectionLost,
+  fullError,
+  isConnectionMatter,
+  isFailure,
+  isMissing,
+} from './sftp-error.ts';
 
 /** Requests of one writer under way: what the network may hold of it. The rest waits in its callers' memory. */
 const UNDER_WAY = 32;
@@ -150,13 +157,14 @@ class SftpWriter implements StoreWriter {
         if ((await sizeOf(session)) !== this.#position) await resize(session, this.#position);
         await syncHandle(session.connection, session.handle);
       });
-      if (sha256 !== undefined) await digests.require(this.#part, this.#position, sha256);
+      if (sha256 !== undefined) await this.#again(() => digests.require(this.#part, this.#position, sha256));
       // What became visible in a directory that is a storage no longer would be there for good.
-      await requireStorage();
-      await files.replace(this.#part, file).catch(async (thrown) => {
+      await this.#again(requireStorage);
+      let tries = 0;
+      await this.#again(async () => {
         // It may have been done before the connection was lost.
-        const done = !(await files.stat(this.#part)) && (await files.stat(file))?.size === this.#position;
-        if (!done) throw thrown;
+        const done = tries++ > 0 && !(await files.stat(this.#part));
+        if (!done || (await files.stat(file))?.size !== this.#position) await files.replace(this.#part, file);
       });
     });
     await this.#close();
@@ -232,6 +240,19 @@ class SftpWriter implements StoreWriter {
     return openPart(this.#place.files, this.#part, 'r+');
   }
 
+  /** Does what needs no session of its own, again while that is a matter of the connection. */
+  async #again(act: () => Promise<void>): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await act();
+      } catch (thrown) {
+        if (!isConnectionMatter(thrown)) throw thrown;
+        if (tries === RECONNECTS) throw asGivenUp(thrown);
+        await delay(RECONNECT_DELAY * 2 ** tries);
+      }
+    }
+  }
+
   async #close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -260,11 +281,6 @@ class SftpWriter implements StoreWriter {
   #throwIfFailed(): void {
     if (this.#failure) throw this.#failure;
   }
-}
-
-function isConnectionMatter(thrown: unknown): boolean {
-  if (thrown instanceof IngotError) return thrown.code === 'BS.1005' && thrown.retryable;
-  return thrown instanceof ConnectionLost;
 }
 
 /** One that is no matter of the connection any more, so that it is not tried again. */
