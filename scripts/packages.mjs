@@ -53,6 +53,8 @@ export const PACKAGES_FOR = {
     'nginx',
     'curl',
     'wrk',
+    'openssh-server',
+    'openssh-client',
     'swift-proxy',
     'swift-account',
     'swift-container',

@@ -36,7 +36,7 @@ process.exit();
 
 async function byDriver({ module, factory, options }: { module: string; factory: string; options: unknown }) {
   const driver: BackupStorageDriver = (await import(module))[factory](options);
-  if (pass.way === 'down') return () => save(driver.read(pass.path));
+  if (pass.way === 'down') return () => take(driver);
   return () => put(driver);
 }
 
@@ -56,6 +56,24 @@ async function put(driver: BackupStorageDriver): Promise<void> {
   }
   await Promise.all(writes);
   await writer.commit();
+  await file.close();
+}
+
+/** As the service does: into memory of one's own where the driver can do that. */
+async function take(driver: BackupStorageDriver): Promise<void> {
+  const reader = await driver.openForReading?.(pass.path);
+  if (!reader) return save(driver.read(pass.path));
+  const file = await open(pass.file, 'w');
+  const buffers = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)] as const;
+  let written: Promise<unknown> = Promise.resolve();
+  for (let position = 0, turn: 0 | 1 = 0; ; turn = turn === 0 ? 1 : 0) {
+    const length = await reader.read(buffers[turn], position);
+    await written;
+    if (length === 0) break;
+    written = file.write(buffers[turn], 0, length, position);
+    position += length;
+  }
+  await file.sync();
   await file.close();
 }
 
