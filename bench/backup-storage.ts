@@ -71,14 +71,21 @@ async function local(directory: string, file: string): Promise<Rivals> {
   const module = new URL('../src/backup-storage/local/driver.ts', import.meta.url).href;
   const by = { driver: { module, factory: 'localBackupStorage', options } };
   const out = join(directory, 'out');
-  const copy = join(directory, 'copy');
-  mkdirSync(copy);
+  const stored = join(options.root, 'images', 'one');
+  /** What was written past the page cache is read from it by both, or the second would find what the first has read. */
+  const read = async (way: Way) => {
+    if (way === 'down') await runProgram('sh', ['-c', 'exec cat "$0" >/dev/null', stored]);
+  };
   return {
     kind: 'local',
-    ours: (way) => passOf({ way, file: way === 'up' ? file : out, path: 'images/one', by }),
+    async ours(way) {
+      await read(way);
+      return passOf({ way, file: way === 'up' ? file : out, path: 'images/one', by });
+    },
     reference: 'cp FILE, sync FILE',
-    theirs: (way) => {
-      const [from, to] = way === 'up' ? [file, join(copy, 'one')] : [join(copy, 'one'), out];
+    async theirs(way) {
+      await read(way);
+      const [from, to] = way === 'up' ? [file, join(directory, 'copy')] : [stored, out];
       return timed(async () => {
         await runProgram('cp', ['--reflink=never', from, to]);
         await runProgram('sync', [to]);
