@@ -33,7 +33,7 @@ const PACKAGES = {
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
-  bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
+  bench: ['qemu-utils', 'nginx', 'curl', 'wrk', 'openssh-server', 'openssh-client', 'procps'],
 };
 
 /** Packages that bring a service of the machine's, and its name. */

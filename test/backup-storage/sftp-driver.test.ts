@@ -23,7 +23,7 @@ describe('a directory behind SSH', () => {
   let proxy: CuttingProxy;
   const drivers: BackupStorageDriver[] = [];
   before(async () => {
-    sshd = await startSshd();
+    sshd = await startSshd({ keys: temporaryDirectory() });
     proxy = await startCuttingProxy(sshd.port);
   });
   after(async () => {
@@ -92,7 +92,7 @@ describe('a directory behind SSH', () => {
 
   for (const shell of [false, true]) {
     it(`notices bytes that are not what they were, ${shell ? 'reckoned there' : 'read back'}`, async () => {
-      const server = await startSshd({ shell });
+      const server = await startSshd({ keys: temporaryDirectory(), shell });
       try {
         const root = join(temporaryDirectory(), "it's a store");
         const { port, privateKey } = server;
@@ -195,7 +195,7 @@ describe('a directory behind SSH', () => {
 
   it('logs in with a password, and says when it is wrong', async (t) => {
     if (!(await canTakePasswords())) return t.skip('only root, with the right to mount, can give passwords');
-    const server = await startSshd({ password: 'correct horse ü' });
+    const server = await startSshd({ keys: temporaryDirectory(), password: 'correct horse ü' });
     try {
       const root = join(temporaryDirectory(), 'store');
       const { port } = server;
