@@ -15,7 +15,7 @@ import { sftpBackupStorage } from '../src/backup-storage/sftp/driver.ts';
 import { newUuid } from '../src/kernel/uuid.ts';
 import { runProgram } from '../test/support/program.ts';
 import { bucketOf } from '../test/support/s3-bucket.ts';
-import { makeSshKeys, type Sshd, startSshdWith } from '../test/support/sshd-server.ts';
+import { type Sshd, startSshd } from '../test/support/sshd.ts';
 import { startSwift } from '../test/support/swift.ts';
 import type { Measured, Pass } from './backup-storage/pass.ts';
 import type { Options } from './main.ts';
@@ -49,7 +49,7 @@ export async function backupStorage({ rounds = ROUNDS }: Options): Promise<Reach
   makeFile(file);
   const keys = join(directory, 'keys');
   mkdirSync(keys);
-  const sshd = await startSshdWith(await makeSshKeys(keys));
+  const sshd = await startSshd({ keys });
   const swift = await startSwift(directory);
   try {
     const rivals = [

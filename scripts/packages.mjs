@@ -55,6 +55,7 @@ export const PACKAGES_FOR = {
     'wrk',
     'openssh-server',
     'openssh-client',
+    'procps',
     'swift-proxy',
     'swift-account',
     'swift-container',

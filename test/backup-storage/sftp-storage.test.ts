@@ -22,7 +22,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     before(async () => {
       stage = await openStage(kind);
       ({ client } = stage.service);
-      sshd = await startSshd();
+      sshd = await startSshd({ keys: temporaryDirectory() });
       log = sshd.privateKey.trim().split('\n')[2] ?? '';
     });
     after(async () => {

@@ -33,7 +33,7 @@ describe('an image on several storages', () => {
       files: { '/disk.raw': content },
       fault: () => ({ bytesPerSecond: 12 * MIB }),
     });
-    sshd = await startSshd();
+    sshd = await startSshd({ keys: temporaryDirectory() });
     proxy = await startCuttingProxy(sshd.port);
     service = await startServiceProcess({ data });
     near = await call('AddLocalBackupStorage', { name: 'near', url: join(temporaryDirectory(), 'near') });
