@@ -1,6 +1,7 @@
 /**
- * 1 GiB into each kind of backup storage and out of it, beside what the field takes for that: cp and sync, the AWS
- * SDK's own upload and download. And the memory that it takes.
+ * 1 GiB into each kind of backup storage and out of it, beside what the field takes for that: cp and sync, OpenSSH's
+ * own sftp, the AWS SDK's own upload and download. And the memory that it takes. Whether the other side has the right
+ * bytes is not asked for, since the references don't either.
  */
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -10,9 +11,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { localBackupStorage } from '../src/backup-storage/local/driver.ts';
 import { type S3StorageOptions, s3BackupStorage } from '../src/backup-storage/s3/driver.ts';
+import { sftpBackupStorage } from '../src/backup-storage/sftp/driver.ts';
 import { newUuid } from '../src/kernel/uuid.ts';
 import { runProgram } from '../test/support/program.ts';
 import { bucketOf } from '../test/support/s3-bucket.ts';
+import { type Sshd, startSshd } from '../test/support/sshd.ts';
 import { startSwift } from '../test/support/swift.ts';
 import type { Measured, Pass } from './backup-storage/pass.ts';
 import type { Options } from './main.ts';
@@ -44,15 +47,20 @@ export async function backupStorage({ rounds = ROUNDS }: Options): Promise<Reach
   const directory = scratchDirectory();
   const file = join(directory, 'file');
   makeFile(file);
+  const keys = join(directory, 'keys');
+  mkdirSync(keys);
+  const sshd = await startSshd({ keys });
   const swift = await startSwift(directory);
   try {
     const rivals = [
       await local(directory, file),
+      await sftp(directory, file, sshd),
       await s3(directory, file, { ...(await bucketOf(swift)), uuid: newUuid(), prefix: 'images' }),
     ];
     return report(rivals, await measure(rivals, rounds), rounds);
   } finally {
     await swift.stop();
+    await sshd.stop();
   }
 }
 
@@ -63,17 +71,56 @@ async function local(directory: string, file: string): Promise<Rivals> {
   const module = new URL('../src/backup-storage/local/driver.ts', import.meta.url).href;
   const by = { driver: { module, factory: 'localBackupStorage', options } };
   const out = join(directory, 'out');
-  const copy = join(directory, 'copy');
-  mkdirSync(copy);
+  const stored = join(options.root, 'images', 'one');
+  /** What was written past the page cache is read from it by both, or the second would find what the first has read. */
+  const read = async (way: Way) => {
+    if (way === 'down') await runProgram('sh', ['-c', 'exec cat "$0" >/dev/null', stored]);
+  };
   return {
     kind: 'local',
-    ours: (way) => passOf({ way, file: way === 'up' ? file : out, path: 'images/one', by }),
+    async ours(way) {
+      await read(way);
+      return passOf({ way, file: way === 'up' ? file : out, path: 'images/one', by });
+    },
     reference: 'cp FILE, sync FILE',
-    theirs: (way) => {
-      const [from, to] = way === 'up' ? [file, join(copy, 'one')] : [join(copy, 'one'), out];
+    async theirs(way) {
+      await read(way);
+      const [from, to] = way === 'up' ? [file, join(directory, 'copy')] : [stored, out];
       return timed(async () => {
         await runProgram('cp', ['--reflink=never', from, to]);
         await runProgram('sync', [to]);
+      });
+    },
+  };
+}
+
+async function sftp(directory: string, file: string, sshd: Sshd): Promise<Rivals> {
+  const { host, port, username, privateKey } = sshd;
+  const root = join(directory, 'behind ssh');
+  const options = { root, uuid: newUuid(), server: { host, port, username, privateKey } };
+  const driver = sftpBackupStorage(options);
+  await driver.initialise();
+  await driver.close();
+  const module = new URL('../src/backup-storage/sftp/driver.ts', import.meta.url).href;
+  const by = { driver: { module, factory: 'sftpBackupStorage', options } };
+  const out = join(directory, 'out');
+  const theirs = join(directory, 'theirs');
+  const insecure = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR'];
+  const logIn = [
+    '-i',
+    join(sshd.keys, 'user'),
+    '-P',
+    String(port),
+    ...insecure.flatMap((each) => ['-o', each]),
+  ];
+  return {
+    kind: 'sftp',
+    ours: (way) => passOf({ way, file: way === 'up' ? file : out, path: 'images/one', by }),
+    reference: "OpenSSH's sftp, put -f, get -f",
+    theirs: (way) => {
+      const input = way === 'up' ? `put -f "${file}" "${theirs}"\n` : `get -f "${theirs}" "${out}"\n`;
+      return timed(async () => {
+        await runProgram('sftp', ['-q', '-b', '-', ...logIn, `${username}@${host}`], { input });
       });
     },
   };

@@ -32,7 +32,7 @@ const BENCHES: Record<string, Bench> = {
     run: addImage,
   },
   'backup-storage': {
-    doc: "1 GiB into each kind of backup storage and out of it beside cp and the AWS SDK's own; memory. [--rounds N]",
+    doc: "1 GiB into each kind of backup storage and out of it beside cp, OpenSSH's sftp and the AWS SDK's own; memory. [--rounds N]",
     run: backupStorage,
   },
   clone: {

@@ -85,6 +85,9 @@ const GRACE = 7000;
 /** How often the primary storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
 
+/** How long the start waits to hear which storages are there, in milliseconds. */
+const FIRST_CHECK = 5000;
+
 const declaredSettings = [
   accountSettings,
   auditSettings,
@@ -215,7 +218,10 @@ async function start(
     directory: data.defaultStorage,
     primaryDirectory: data.defaultPrimaryStorage,
   });
-  await Promise.all([storages.check(), primaryStorages.check()]);
+  // A storage whose server is silent must not keep the service from its start; its status comes when it is known.
+  const checks = Promise.all([storages.check(), primaryStorages.check()]);
+  checks.catch((error) => log.error({ err: error }, 'checking the storages failed'));
+  await Promise.race([checks, delay(FIRST_CHECK, undefined, { ref: false })]);
   reportJobs(database);
   await runner.start();
   void trash.empty();

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackupStorageDriver } from '../../src/backup-storage/driver.ts';
-import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { CHUNK_BYTES, type Chunk, sharedPool } from '../../src/transfer/chunk-pool.ts';
 
 export interface Pass {
@@ -36,7 +36,7 @@ process.exit();
 
 async function byDriver({ module, factory, options }: { module: string; factory: string; options: unknown }) {
   const driver: BackupStorageDriver = (await import(module))[factory](options);
-  if (pass.way === 'down') return () => save(driver.read(pass.path));
+  if (pass.way === 'down') return () => take(driver);
   return () => put(driver);
 }
 
@@ -56,6 +56,24 @@ async function put(driver: BackupStorageDriver): Promise<void> {
   }
   await Promise.all(writes);
   await writer.commit();
+  await file.close();
+}
+
+/** As the service does: into memory of one's own where the driver can do that. */
+async function take(driver: BackupStorageDriver): Promise<void> {
+  const reader = await driver.openForReading?.(pass.path);
+  if (!reader) return save(driver.read(pass.path));
+  const file = await open(pass.file, 'w');
+  const buffers = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)] as const;
+  let written: Promise<unknown> = Promise.resolve();
+  for (let position = 0, turn: 0 | 1 = 0; ; turn = turn === 0 ? 1 : 0) {
+    const length = await reader.read(buffers[turn], position);
+    await written;
+    if (length === 0) break;
+    written = file.write(buffers[turn], 0, length, position);
+    position += length;
+  }
+  await file.sync();
   await file.close();
 }
 

@@ -95,8 +95,18 @@ export class BackupStorages {
       ([name, value]) => message.parameters[name]?.secret && value !== undefined,
     );
     if (given.length === 0) return storage?.secrets ?? null;
-    const all = { ...(storage && this.#unseal(storage)), ...Object.fromEntries(given) };
+    const all = { ...(storage && this.#secretsIfReadable(storage)), ...Object.fromEntries(given) };
     return this.#secrets.seal(JSON.stringify(all), ownerOf(uuid));
+  }
+
+  /** Where their key is lost, they are given anew, and the old ones are in nobody's way. */
+  #secretsIfReadable(storage: StorageRow): Secrets {
+    try {
+      return this.#unseal(storage);
+    } catch (error) {
+      this.#log.warn({ storage: storage.uuid, err: error }, 'the secrets that a storage had are lost');
+      return {};
+    }
   }
 
   /** What could not be cleaned up is told in the log alone. */

@@ -25,6 +25,7 @@ import {
   requireUsableStorage,
   reserve,
 } from './copies.ts';
+import { moveElsewhere } from './elsewhere.ts';
 import { hostArchitecture, isParavirtual } from './guest.ts';
 import { Image } from './image.ts';
 import type { AddImage } from './messages.ts';
@@ -66,7 +67,13 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
     },
 
     async run(job) {
-      return endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+      for (;;) {
+        try {
+          return await endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+        } catch (error) {
+          if (!(await moveElsewhere(parts, job, error))) throw error;
+        }
+      }
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),

@@ -141,6 +141,10 @@ export async function requirePhysicalRoom(
   throw new IngotError(
     'BS.1006',
     `what is behind backup storage ${storageUuid} has only ${formatSize(available)} left, and ${formatSize(bytes)} (${bytes} bytes) are needed`,
-    { elaboration: 'Free space there, or name another backup storage.', retryable: true },
+    {
+      elaboration: 'Free space there, or name another backup storage.',
+      retryable: true,
+      opaque: { bytes },
+    },
   );
 }

@@ -23,7 +23,7 @@ describe('a directory behind SSH', () => {
   let proxy: CuttingProxy;
   const drivers: BackupStorageDriver[] = [];
   before(async () => {
-    sshd = await startSshd();
+    sshd = await startSshd({ keys: temporaryDirectory() });
     proxy = await startCuttingProxy(sshd.port);
   });
   after(async () => {
@@ -92,7 +92,7 @@ describe('a directory behind SSH', () => {
 
   for (const shell of [false, true]) {
     it(`notices bytes that are not what they were, ${shell ? 'reckoned there' : 'read back'}`, async () => {
-      const server = await startSshd({ shell });
+      const server = await startSshd({ keys: temporaryDirectory(), shell });
       try {
         const root = join(temporaryDirectory(), "it's a store");
         const { port, privateKey } = server;
@@ -136,26 +136,36 @@ describe('a directory behind SSH', () => {
     }
   });
 
-  it('does not wait for ever for a server that falls silent', async () => {
+  it('does not wait for ever for a server that falls silent, and goes on over another connection', async () => {
     const root = join(temporaryDirectory(), 'store');
-    const driver = open(root, { answerTimeout: 400, connectTimeout: 400 });
+    const driver = open(root, { answerTimeout: 1000 });
     await driver.initialise();
+    const content = randomBytes(4 * MIB);
     const writer = await driver.create('hung');
-    await writer.write(randomBytes(MIB));
+    await writer.write(content.subarray(0, MIB));
     proxy.hold(true);
-    try {
-      await refuses(driver.ping(), 'BS.1005', /did not answer|can't be connected/, true);
-      await assert.rejects(
-        writer.write(randomBytes(MIB)),
-        (error) => error instanceof IngotError && error.retryable,
-      );
-    } finally {
-      proxy.hold(false);
-      proxy.cut();
-    }
-    await writer.abort();
+    await writer.write(content.subarray(MIB));
     await driver.ping();
+    await writer.commit({ sha256: sha256(content) });
+    proxy.hold(false);
+    assert.equal(sha256(readFileSync(join(root, 'hung'))), sha256(content));
+  });
+
+  it('is given up when it can not be reached again, and leaves nothing once it can', async () => {
+    const dying = await startSshd({ keys: temporaryDirectory() });
+    const { port, privateKey, keys } = dying;
+    const root = join(temporaryDirectory(), 'store');
+    const driver = open(root, {}, { port, privateKey });
+    await driver.initialise();
+    const writer = await driver.create('a/dropped');
+    await writer.write(randomBytes(MIB));
+    await dying.kill();
+    await refuses(writer.write(randomBytes(MIB)), 'BS.1000', /could not be had again: .*ECONNREFUSED/, true);
+    await assert.rejects(writer.abort(), IngotError);
+    const again = await startSshd({ port, keys });
+    await driver.remove('a/dropped');
     assert.deepEqual(readdirSync(root), ['.ingot-backup-storage']);
+    await again.stop();
   });
 
   it('remembers the key of its server before it logs in, and takes no other', async () => {
@@ -195,7 +205,7 @@ describe('a directory behind SSH', () => {
 
   it('logs in with a password, and says when it is wrong', async (t) => {
     if (!(await canTakePasswords())) return t.skip('only root, with the right to mount, can give passwords');
-    const server = await startSshd({ password: 'correct horse ü' });
+    const server = await startSshd({ keys: temporaryDirectory(), password: 'correct horse ü' });
     try {
       const root = join(temporaryDirectory(), 'store');
       const { port } = server;

@@ -22,12 +22,14 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     before(async () => {
       stage = await openStage(kind);
       ({ client } = stage.service);
-      sshd = await startSshd();
+      sshd = await startSshd({ keys: temporaryDirectory() });
       log = sshd.privateKey.trim().split('\n')[2] ?? '';
     });
     after(async () => {
       await stage.close();
       assert.deepEqual(await fsckOf(stage.service), []);
+      for (const secret of [SECRET, log])
+        assert.ok(!stage.service.log().includes(secret), 'the log tells a secret');
       await sshd.stop();
     });
 
@@ -138,6 +140,22 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       assert.deepEqual(await client.query('BackupStorage'), before);
       assert.deepEqual(readdirSync(url), ['.ingot-backup-storage']);
       await remove(used.uuid);
+    });
+
+    it('gives back what it holds, to disks too', async () => {
+      const { uuid } = await add();
+      const { inventory: image } = await addImage([uuid], '/disk.raw');
+      const { inventory: volume } = await client.call('CreateRootVolumeFromImage', {
+        name: 'v',
+        imageUuid: image.uuid,
+      });
+      assert.equal(volume.status, 'Ready');
+      const [entry] = await client.query('ImageCache', `imageUuid=${image.uuid}`);
+      assert.equal(entry?.sha256sum, image.sha256Sum);
+      const [primary] = await client.query('PrimaryStorage');
+      await client.call('DeletePrimaryStorage', { uuid: primary?.uuid });
+      await client.call('DeleteImage', { uuid: image.uuid });
+      await remove(uuid);
     });
 
     it('is changed, with its secrets staying where they are not given', async () => {

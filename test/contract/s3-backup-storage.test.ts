@@ -1,5 +1,5 @@
 import { after, before } from 'node:test';
-import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { SMALLEST_PART } from '../../src/backup-storage/s3/part-size.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { bucketOf } from '../support/s3-bucket.ts';

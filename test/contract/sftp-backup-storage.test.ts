@@ -15,7 +15,7 @@ for (const shell of [false, true]) {
   describe(shell ? 'a server that runs commands' : 'a server that does SFTP alone', () => {
     let sshd: Sshd;
     before(async () => {
-      sshd = await startSshd({ shell });
+      sshd = await startSshd({ keys: temporaryDirectory(), shell });
     });
     after(() => sshd.stop());
 

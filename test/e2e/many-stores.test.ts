@@ -33,7 +33,7 @@ describe('an image on several storages', () => {
       files: { '/disk.raw': content },
       fault: () => ({ bytesPerSecond: 12 * MIB }),
     });
-    sshd = await startSshd();
+    sshd = await startSshd({ keys: temporaryDirectory() });
     proxy = await startCuttingProxy(sshd.port);
     service = await startServiceProcess({ data });
     near = await call('AddLocalBackupStorage', { name: 'near', url: join(temporaryDirectory(), 'near') });
@@ -158,6 +158,37 @@ describe('an image on several storages', () => {
     assert.ok(row?.bytesResumed > 0, 'nothing was kept');
     assert.equal(inventory.backupStorageRefs.length, 2);
     assert.deepEqual(digests(inventory), [sha256, sha256]);
+  });
+
+  it('goes to another one that has room, when none is named and the chosen one has none', async (t) => {
+    const smalls: string[] = [];
+    for (const i of [1, 2, 3, 4]) {
+      const small = await smallFileSystem(IMAGE_BYTES / 2);
+      if (small === undefined) return t.skip(NO_SMALL_FILE_SYSTEM);
+      smalls.push(await call('AddLocalBackupStorage', { name: `small ${i}`, url: join(small, 'store') }));
+    }
+    for (let i = 0; i < 3; i++) {
+      const job = await service.client.begin('AddImage', {
+        name: 'x',
+        format: 'raw',
+        url: server.url('/disk.raw'),
+      });
+      const { inventory } = await service.client.result(job);
+      assert.equal(inventory.status, 'Ready');
+      assert.equal(inventory.backupStorageRefs.length, 1);
+      assert.ok(!smalls.includes(inventory.backupStorageRefs[0].backupStorageUuid));
+      await call('DeleteImage', { uuid: inventory.uuid });
+    }
+    for (const { uuid } of await service.client.query('BackupStorage')) {
+      if (!smalls.includes(uuid)) await call('ChangeBackupStorageState', { uuid, stateEvent: 'disable' });
+    }
+    await assert.rejects(
+      service.client.call('AddImage', { name: 'x', format: 'raw', url: server.url('/disk.raw') }),
+      { code: 'BS.1006', message: /has no room for 24 MiB/ },
+    );
+    for (const { uuid } of await service.client.query('BackupStorage', 'state=Disabled'))
+      await call('ChangeBackupStorageState', { uuid, stateEvent: 'enable' });
+    for (const uuid of smalls) await service.client.call('DeleteBackupStorage', { uuid });
   });
 
   it('never has room promised twice, however many come at once', async (t) => {

@@ -5,7 +5,7 @@ export interface CuttingProxy {
   port: number;
   /** Cuts every connection that stands; new ones are let through again. */
   cut(): void;
-  /** Takes connections, and passes nothing on, or goes on with it. */
+  /** Passes nothing on for the connections that stand, or goes on with it; new ones are let through. */
   hold(on: boolean): void;
   /** Bytes that have come from clients. */
   received(): number;
@@ -15,7 +15,6 @@ export interface CuttingProxy {
 /** Passes TCP connections on to a port of 127.0.0.1, for as long as it is let. */
 export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
   const pairs = new Set<[Socket, Socket]>();
-  let held = false;
   let received = 0;
   const server = createServer((client) => {
     const upstream = connect(target, '127.0.0.1');
@@ -32,7 +31,6 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     for (const socket of pair) socket.on('error', end).on('close', end);
     client.pipe(upstream);
     upstream.pipe(client);
-    if (held) for (const socket of pair) socket.pause();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -45,7 +43,6 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
       }
     },
     hold(on) {
-      held = on;
       for (const socket of [...pairs].flat()) {
         if (on) socket.pause();
         else socket.resume();

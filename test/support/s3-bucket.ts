@@ -1,5 +1,5 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import type { S3Address } from '../../src/backup-storage/s3/bucket.ts';
+import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import type { S3Server } from './swift.ts';
 
 let made = 0;

@@ -1,17 +1,16 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type Daemon, findProgram, runProgram, startDaemon, withFreePort } from './program.ts';
-import { temporaryDirectory } from './temp-directory.ts';
 
 interface SshdOptions {
   /** Whether it runs commands too; otherwise it does SFTP alone, whatever is asked of it. */
   shell?: boolean;
   /** The port, for one that comes back. */
   port?: number;
-  /** Directory with its keys, for one that comes back; without, it gets new ones. */
-  keys?: string;
+  /** Directory for its keys; one that comes back finds those that it had. */
+  keys: string;
   /** The password that it lets root in with; see `canTakePasswords`. */
   password?: string;
 }
@@ -41,8 +40,9 @@ export interface Sshd {
 }
 
 /** Starts OpenSSH's server on a port of 127.0.0.1; it lets in the user of this process, with a key of its own. */
-export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
-  const keys = options.keys ?? (await makeKeys());
+export async function startSshd(options: SshdOptions): Promise<Sshd> {
+  const { keys } = options;
+  if (!existsSync(join(keys, 'authorized'))) await makeKeys(keys);
   // Started as root it insists on this directory, and keeps nothing in it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
   const start = async (port: number) => ({ port, daemon: await startOn(port, keys, options) });
@@ -65,13 +65,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   };
 }
 
-async function makeKeys(): Promise<string> {
-  const keys = temporaryDirectory();
+async function makeKeys(keys: string): Promise<void> {
   for (const name of ['host', 'user'])
     await runProgram('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(keys, name)]);
   writeFileSync(join(keys, 'authorized'), readFileSync(join(keys, 'user.pub')));
   chmodSync(join(keys, 'authorized'), 0o600);
-  return keys;
 }
 
 async function startOn(

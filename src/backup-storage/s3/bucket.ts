@@ -1,6 +1,4 @@
 /** The requests that a storage makes of its bucket, each with its time limit and its errors in words. */
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
@@ -13,25 +11,13 @@ import {
   ListObjectsV2Command,
   ListPartsCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { IngotError } from '../../kernel/errors.ts';
-import { asS3Error, isAbsent, isConditionFailed, isNotOffered, statusOf } from './error.ts';
-
-export interface S3Address {
-  /** URL of the server, e.g. `https://s3.eu-central-1.amazonaws.com`. */
-  endpoint: string;
-  bucket: string;
-  region: string;
-  accessKey: string;
-  secretKey: string;
-  /** The bucket in the URL's path and not in the host's name, as most servers but Amazon's want it. */
-  pathStyle: boolean;
-  /** Milliseconds without a byte after which a connection counts as broken; a minute by default. */
-  stallTimeout?: number;
-}
+import { openClient, type S3Address } from './client.ts';
+import { asS3Error, isAbsent, isConditionFailed, isDamaged, isNotOffered, statusOf } from './error.ts';
 
 export interface StoredObject {
   key: string;
@@ -56,51 +42,25 @@ export interface Head {
   tag: string | undefined;
 }
 
-const CONNECT_TIMEOUT = 10_000;
-const STALL_TIMEOUT = 60_000;
-/** Of what moves no bytes, in milliseconds. */
-const SMALL_REQUEST_TIMEOUT = 20_000;
-/** The first one counts too; the SDK waits longer from one to the next. */
-const ATTEMPTS = 4;
-/** Of one storage, whatever is under way. */
-const SOCKETS = 64;
+/** How often a body is sent that comes damaged. */
+const DELIVERIES = 4;
 /** Our name for the upload that an object came by, in its user metadata. */
 const TAG = 'ingot-upload';
 
 export class S3Bucket {
   readonly #client: S3Client;
-  readonly #agents: { destroy(): void }[];
+  readonly #close: () => void;
   readonly #bucket: string;
   readonly #endpoint: string;
   readonly #small: { requestTimeout: number };
 
   constructor(address: S3Address) {
-    const stallTimeout = address.stallTimeout ?? STALL_TIMEOUT;
-    // Agents of our own: for requests that expect 100-continue, the SDK would make one each, with no bound.
-    const httpAgent = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS });
-    const httpsAgent = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS });
-    this.#agents = [httpAgent, httpsAgent];
+    const { client, smallRequest, close } = openClient(address);
+    this.#client = client;
+    this.#close = close;
+    this.#small = smallRequest;
     this.#bucket = address.bucket;
     this.#endpoint = address.endpoint;
-    this.#small = { requestTimeout: Math.min(SMALL_REQUEST_TIMEOUT, stallTimeout) };
-    this.#client = new S3Client({
-      endpoint: address.endpoint,
-      region: address.region,
-      forcePathStyle: address.pathStyle,
-      credentials: { accessKeyId: address.accessKey, secretAccessKey: address.secretKey },
-      // The SDK's default sends checksums in trailers that many servers don't know. Every body of ours is in memory
-      // and signed with its SHA-256 (x-amz-content-sha256), which each server has to check: nothing is lost.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      maxAttempts: ATTEMPTS,
-      requestHandler: {
-        httpAgent,
-        httpsAgent,
-        connectionTimeout: Math.min(CONNECT_TIMEOUT, stallTimeout),
-        socketTimeout: stallTimeout,
-        throwOnRequestTimeout: true,
-      },
-    });
   }
 
   /** The object as a person would look for it. */
@@ -173,7 +133,7 @@ export class S3Bucket {
     body: Uint8Array,
     options: { tag?: string; signal?: AbortSignal } = {},
   ): Promise<void> {
-    await this.#do(key, () =>
+    await this.#deliver(key, () =>
       this.#client.send(
         new PutObjectCommand({
           ...this.#of(key),
@@ -221,7 +181,7 @@ export class S3Bucket {
 
   /** Fulfilled with the part's ETag. */
   async uploadPart(upload: Upload, number: number, body: Uint8Array, signal: AbortSignal): Promise<string> {
-    const answer = await this.#do(upload.key, () =>
+    const answer = await this.#deliver(upload.key, () =>
       this.#client.send(
         new UploadPartCommand({
           ...this.#of(upload.key),
@@ -364,12 +324,22 @@ export class S3Bucket {
   }
 
   close(): void {
-    this.#client.destroy();
-    for (const agent of this.#agents) agent.destroy();
+    this.#close();
   }
 
   #of(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#bucket, Key: key };
+  }
+
+  /** As `#do`, for what has a body: sent again where it came damaged, which the SDK takes for the caller's fault. */
+  async #deliver<T>(key: string, act: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await act();
+      } catch (thrown) {
+        if (attempt === DELIVERIES || !isDamaged(thrown)) throw asS3Error(thrown, this.where(key));
+      }
+    }
   }
 
   async #do<T>(key: string, act: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import { IngotError } from '../../kernel/errors.ts';
 import type { BackupStorageDriver, StoreObject } from '../driver.ts';
-import { type S3Address, S3Bucket } from './bucket.ts';
+import { S3Bucket } from './bucket.ts';
+import type { S3Address } from './client.ts';
 import { checkMarker, removeMarker, writeMarker } from './marker.ts';
 import { Keys } from './object-key.ts';
 import { type ByteRange, readObject } from './reading.ts';

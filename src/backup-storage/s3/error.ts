@@ -16,6 +16,7 @@ const FULL = [
   'XMinioStorageFull',
   'XMinioAdminBucketQuotaExceeded',
 ];
+const DAMAGED = ['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch'];
 const WRONG_KEYS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidSecurity', 'InvalidToken'];
 const WRONG_REGION = ['AuthorizationHeaderMalformed', 'PermanentRedirect', 'TemporaryRedirect', 'Redirect'];
 const OVER_QUOTA = [413, 507];
@@ -33,6 +34,11 @@ export function asS3Error(thrown: unknown, where: string): IngotError {
 /** True where the server says that the thing itself isn't there; a missing bucket is another matter. */
 export function isAbsent(thrown: unknown): boolean {
   return statusOf(thrown) === 404 && nameOf(thrown) !== 'NoSuchBucket';
+}
+
+/** True where the server got other bytes than those whose digest it was told. */
+export function isDamaged(thrown: unknown): boolean {
+  return statusOf(thrown) !== undefined && DAMAGED.includes(nameOf(thrown));
 }
 
 export function isNotOffered(thrown: unknown): boolean {
@@ -71,6 +77,10 @@ function judgeAnswer(name: string, status: number, thrown: unknown): Verdict {
       'BS.1005',
       `the server serves this bucket in another region or at another address (${told}). Correct 'region' or 'endpoint'.`,
     );
+  }
+  if (DAMAGED.includes(name)) {
+    const says = `the bytes were damaged on the way, again and again (${told}). Check the network.`;
+    return verdict('SYS.1016', says, true);
   }
   if (name === 'RequestTimeTooSkewed')
     return verdict(

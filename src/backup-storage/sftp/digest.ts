@@ -1,11 +1,14 @@
 /** Whether the server has the bytes that it was given. */
 import { createHash } from 'node:crypto';
 import { IngotError } from '../../kernel/errors.ts';
-import { readFile } from './reading.ts';
+import { openReader, REQUEST_BYTES } from './reading.ts';
 import type { RemoteFiles } from './remote-files.ts';
 
 /** What a slow disk reads a second, in bytes: how long a digest of a file may take. */
 const SLOW_DISK = 20 * 1024 * 1024;
+
+/** What is read back at a time: as many requests as keep a network busy. */
+const READ_BYTES = 8 * REQUEST_BYTES;
 
 export class DigestCheck {
   readonly #files: RemoteFiles;
@@ -42,7 +45,21 @@ export class DigestCheck {
 
   async #readBack(path: string): Promise<string> {
     const hash = createHash('sha256');
-    for await (const piece of readFile(this.#files, path)) hash.update(piece);
-    return hash.digest('hex');
+    const reader = await openReader(this.#files, path);
+    try {
+      // One is read while the other is digested; the same memory all the way.
+      const buffers = [Buffer.allocUnsafeSlow(READ_BYTES), Buffer.allocUnsafeSlow(READ_BYTES)] as const;
+      let next = reader.read(buffers[0], 0);
+      for (let position = 0, turn: 0 | 1 = 0; ; turn = turn === 0 ? 1 : 0) {
+        const length = await next;
+        if (length === 0) return hash.digest('hex');
+        position += length;
+        next = reader.read(buffers[turn === 0 ? 1 : 0], position);
+        next.catch(() => {}); // heard of at the next turn
+        hash.update(buffers[turn].subarray(0, length));
+      }
+    } finally {
+      await reader.close();
+    }
   }
 }

@@ -18,7 +18,7 @@ import {
 } from './sftp-error.ts';
 
 /** Requests of one writer under way: what the network may hold of it. The rest waits in its callers' memory. */
-const UNDER_WAY = 32;
+const UNDER_WAY = 16;
 /** How often a lost connection is replaced without a byte having been taken in between. */
 const RECONNECTS = 5;
 /** Before the first time, in milliseconds; doubles with each. */
