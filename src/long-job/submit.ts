@@ -33,11 +33,10 @@ export function submitLongJob(parts: {
     const message = byJobName.get(jobName);
     if (!message) {
       const known = [...byJobName.keys()];
-      throw new IngotError(
-        'LONG_JOB.1003',
-        `'${jobName}' can't be a long job${didYouMean(jobName, known)}; ${known.join(', ')} can`,
-        { opaque: { parameter: 'jobName' } },
-      );
+      throw new IngotError('LONG_JOB.1003', `'${jobName}' can't be a long job${didYouMean(jobName, known)}`, {
+        elaboration: `What can: ${known.join(', ')}.`,
+        opaque: { parameter: 'jobName' },
+      });
     }
     if (resourceUuid !== undefined)
       await requireFreeUuid(parts.database.sql, parts.resources.values(), resourceUuid);
@@ -54,7 +53,9 @@ function readJobData(text: string): Record<string, unknown> {
   try {
     data = JSON.parse(text);
   } catch (cause) {
-    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${(cause as Error).message}`, { cause });
+    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${(cause as Error).message}`, {
+      opaque: { parameter: 'jobData' },
+    });
   }
   if (typeof data === 'object' && data !== null && !Array.isArray(data))
     return data as Record<string, unknown>;
