@@ -3,7 +3,11 @@ import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
 import { type AddImageParts, addImage } from './add.ts';
-import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
+import {
+  getCandidateBackupStorageForCreatingImage,
+  getCandidateBackupStorageForCreatingImageFromVolume,
+  getCandidateBackupStorageForCreatingImageFromVolumeSnapshot,
+} from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
 import { deleteImage } from './delete.ts';
 import { expungeImage, recoverImage } from './expunge.ts';
@@ -41,5 +45,9 @@ export function imageOperations(
     syncImageSize: syncImageSize(parts),
     calculateImageHash: calculateImageHash(parts),
     getCandidateBackupStorageForCreatingImage: getCandidateBackupStorageForCreatingImage(parts),
+    getCandidateBackupStorageForCreatingImageFromVolume:
+      getCandidateBackupStorageForCreatingImageFromVolume(parts),
+    getCandidateBackupStorageForCreatingImageFromVolumeSnapshot:
+      getCandidateBackupStorageForCreatingImageFromVolumeSnapshot(parts),
   };
 }

@@ -237,17 +237,46 @@ export const SetImageBootMode = defineMessage({
   answer: nothing,
 });
 
-export const GetCandidateBackupStorageForCreatingImage = defineMessage({
+/** Of calls that only look. */
+const CANDIDATES = {
   ...about,
-  name: 'GetCandidateBackupStorageForCreatingImage',
   doc: 'Lists the backup storages that could take an image now: Enabled, Connected, attached to a zone, with room.',
   source: 'zstack-api.md 2.1',
   caller: 'account',
   kind: 'sync',
-  route: 'GET /images/candidate-backup-storage',
-  parameters: { size: bytes('How large the image is, in bytes.', { since: 'ingot', default: 0 }) },
   answer: inventoriesOf(BackupStorage),
+} as const;
+
+export const GetCandidateBackupStorageForCreatingImage = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImage',
+  route: 'GET /images/candidate-backup-storage',
+  parameters: {
+    volumeUuid: uuid('The volume that it shall be made of.', { optional: true, references: 'Volume' }),
+    volumeSnapshotUuid: uuid('The snapshot that it shall be made of.', {
+      optional: true,
+      references: 'VolumeSnapshot',
+    }),
+    size: bytes('How large the image is, in bytes.', { since: 'ingot', default: 0 }),
+  },
 });
+
+export const GetCandidateBackupStorageForCreatingImageFromVolume = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImageFromVolume',
+  route: 'GET /images/volumes/{volumeUuid}/candidate-backup-storage',
+  parameters: { volumeUuid: uuid('The volume that it shall be made of.', { references: 'Volume' }) },
+});
+
+export const GetCandidateBackupStorageForCreatingImageFromVolumeSnapshot = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImageFromVolumeSnapshot',
+  route: 'GET /images/volume-snapshots/{volumeSnapshotUuid}/candidate-backup-storage',
+  parameters: {
+    volumeSnapshotUuid: uuid('The snapshot that it shall be made of.', { references: 'VolumeSnapshot' }),
+  },
+});
+
 const TEMPLATE = {
   name: NAME,
   description: DESCRIPTION,

@@ -34,11 +34,10 @@ export function submitLongJob(parts: {
     const message = byJobName.get(jobName);
     if (!message) {
       const known = [...byJobName.keys()];
-      throw new IngotError(
-        'LONG_JOB.1003',
-        `'${jobName}' can't be a long job${didYouMean(jobName, known)}; ${known.join(', ')} can`,
-        { opaque: { parameter: 'jobName' } },
-      );
+      throw new IngotError('LONG_JOB.1003', `'${jobName}' can't be a long job${didYouMean(jobName, known)}`, {
+        elaboration: `What can: ${known.join(', ')}.`,
+        opaque: { parameter: 'jobName' },
+      });
     }
     if (resourceUuid !== undefined)
       await requireFreeUuid(parts.database.sql, parts.resources.values(), resourceUuid);
@@ -56,7 +55,9 @@ function readJobData(text: string): Record<string, unknown> {
     data = JSON.parse(text);
   } catch (cause) {
     // Without the cause, which would repeat what may be secret.
-    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${jsonFault(cause)}`);
+    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${jsonFault(cause)}`, {
+      opaque: { parameter: 'jobData' },
+    });
   }
   if (typeof data === 'object' && data !== null && !Array.isArray(data))
     return data as Record<string, unknown>;

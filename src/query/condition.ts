@@ -108,7 +108,8 @@ export function operatorOf(spelling: string): Operator {
   const known = [...Object.keys(OPERATORS), ...Object.keys(SIGNS)];
   throw new IngotError(
     'SYS.1007',
-    `there is no operator '${shorten(spelling)}'${didYouMean(spelling, known)}; known are ${known.join(' ')}`,
+    `there is no operator '${shorten(spelling)}'${didYouMean(spelling, known)}`,
+    { elaboration: `There are: ${known.join(' ')}` },
   );
 }
 

@@ -141,6 +141,14 @@ describe('progress', () => {
 });
 
 describe('errors and JSON', () => {
+  it('point at the place that an error is about', () => {
+    const elaboration = 'name=a AND size<\n                ^';
+    assert.equal(
+      describeError({ code: 'SYS.1007', description: '', details: 'what', elaboration }),
+      'SYS.1007: what\n  name=a AND size<\n                  ^',
+    );
+  });
+
   it('show what caused an error below it', () => {
     assert.equal(
       describeError({
