@@ -242,16 +242,16 @@ function errorIn(answer: HttpAnswer): Error {
   return error ? fromErrorBody(error) : new Error(`${answer.status}: ${answer.text}`);
 }
 
-/** The first value that is neither undefined nor false, asked for every 5 ms for at most half a minute. */
+/** The first value that is neither undefined nor false, asked for every 5 ms for at most two minutes: the machine may be busy. */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     const value = await ask();
     if (value !== undefined && value !== false) return value;
-    assert.ok(performance.now() < deadline, `waited half a minute in vain for ${what}`);
+    assert.ok(performance.now() < deadline, `waited two minutes in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
