@@ -217,6 +217,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     node,
     hosts: listed(config.webHookHosts),
     egress,
+    secrets,
     ...(ca !== undefined && { ca }),
     dispatcher,
   });
