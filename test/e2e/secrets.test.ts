@@ -30,8 +30,9 @@ function filesIn(directory: string): string[] {
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   it(`no secret is in a log, a row, a file or an answer, on ${kind}`, async (test) => {
+    const disk = readFileSync((await smallQcow2()).path);
     const source = await startRangeServer({
-      files: { '/a.qcow2': readFileSync((await smallQcow2()).path) },
+      files: { '/a.qcow2': disk, '/slow': disk },
       fault: ({ path }) =>
         path.startsWith('/slow')
           ? { stallAfter: 1 }
@@ -54,6 +55,12 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       database: kind,
       settings: { logLevel: 'trace', webHookHosts: '127.0.0.1' },
     });
+    let stopped = false;
+    const stop = async () => {
+      if (!stopped) await service.stop();
+      stopped = true;
+    };
+    test.after(stop);
     const { client } = service;
     const password = readFileSync(join(service.data, 'admin-password'), 'utf8').trim();
     const answers: unknown[] = [];
@@ -177,7 +184,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     look('the rows', await everyRow());
     look('the answers', JSON.stringify(answers));
     await database.close();
-    await service.stop();
+    await stop();
     look('the log', service.log());
     assert.match(service.log(), /a log-in failed/);
     for (const file of filesIn(service.data).filter((name) => !name.endsWith('admin-password')))
