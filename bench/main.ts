@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { addImage } from './add-image.ts';
+import { backupStorage } from './backup-storage.ts';
 import { clone } from './clone.ts';
 import { query } from './query.ts';
 import { queryLanguage } from './query-language.ts';
@@ -29,6 +30,10 @@ const BENCHES: Record<string, Bench> = {
   'add-image': {
     doc: 'AddImage of 1 GiB into one and two local storages beside curl, sha256sum and md5sum; memory. [--rounds N]',
     run: addImage,
+  },
+  'backup-storage': {
+    doc: "1 GiB to and from each kind of backup storage, beside cp and OpenSSH's sftp; memory. [--rounds N]",
+    run: backupStorage,
   },
   clone: {
     doc: 'Volumes from images, warm and cold, and templates, beside qemu-img, cp and sha256sum. [--rounds N]',

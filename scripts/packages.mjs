@@ -13,6 +13,9 @@ const PACKAGES = {
   'qemu-utils': ['qemu-img', 'qemu-io'],
   'postgresql-15': ['postgres', 'initdb'],
   nginx: ['nginx'],
+  'openssh-server': ['sshd'],
+  'openssh-client': ['ssh-keygen', 'sftp'],
+  procps: ['ps'],
   curl: ['curl'],
   openssl: ['openssl'],
   e2fsprogs: ['mke2fs', 'debugfs'],
@@ -30,8 +33,14 @@ const PACKAGES = {
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
-  bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
+  bench: ['qemu-utils', 'nginx', 'curl', 'wrk', 'openssh-server', 'openssh-client', 'procps'],
 };
+
+/** Packages that bring a service of the machine's, and its name. */
+const SERVICES = [
+  ['nginx', 'nginx'],
+  ['openssh-server', 'ssh'],
+];
 
 /** Starts no service while packages are being configured: invoke-rc.d(8) asks this program, 101 is "no". */
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -60,10 +69,11 @@ export function ensurePackages(wanted) {
     const second = apt(install);
     if (second.status !== 0) fail(`apt-get could not install them:\n${update.output}${second.output}`);
   });
-  if (missing.includes('nginx')) {
+  for (const [name, service] of SERVICES) {
+    if (!missing.includes(name)) continue;
     // It came for the tests, which start their own: it shall not start with the machine either.
-    spawnSync('deb-systemd-helper', ['disable', 'nginx.service']);
-    spawnSync('update-rc.d', ['nginx', 'disable']);
+    spawnSync('deb-systemd-helper', ['disable', `${service}.service`]);
+    spawnSync('update-rc.d', [service, 'disable']);
   }
 }
 

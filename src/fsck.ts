@@ -228,7 +228,8 @@ async function checkObjects(
     .select('path')
     .where('storageUuid', '=', storage.uuid)
     .execute();
-  const others = new Set([...copies, ...trash].map(({ path }) => path));
+  const thrownAway = new Set(trash.map(({ path }) => path));
+  const others = new Set(copies.map(({ path }) => path));
   const descriptions = await expectedDescriptions(context.database, storage.uuid);
   await checkDescriptions(context.database, inspectionOf(context), {
     storage,
@@ -247,7 +248,8 @@ async function checkObjects(
   }
   for await (const object of driver.list('')) {
     context.report.objects++;
-    if (context.inWork.has(object.path) || (others.has(object.path) && !object.partial)) continue;
+    if (context.inWork.has(object.path) || thrownAway.has(object.path)) continue;
+    if (others.has(object.path) && !object.partial) continue;
     const description = descriptions.get(object.path);
     // What is still to be written may be half written.
     if (description && (description.outdated || !object.partial)) continue;

@@ -17,6 +17,8 @@ import * as auditSettings from './audit/settings.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
+import { runPings } from './backup-storage/pings.ts';
+import * as backupStorageSettings from './backup-storage/settings.ts';
 import { messages, resources } from './catalogue.ts';
 import { type Config, egressRules, listed, splitListen } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
@@ -62,6 +64,7 @@ import { Egress } from './transfer/egress.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
+import { zoneOperations } from './zone/index.ts';
 
 export interface Service {
   /** `http://127.0.0.1:8080`. */
@@ -78,12 +81,16 @@ export interface Service {
 const CALLS_GRACE = 1000;
 /** How long short work may take to end when the service stops, in milliseconds. */
 const GRACE = 7000;
-/** How often the storages are asked whether they are there, in milliseconds. */
+/** How often the primary storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
+
+/** How long the start waits to hear which storages are there, in milliseconds. */
+const FIRST_CHECK = 5000;
 
 const declaredSettings = [
   accountSettings,
   auditSettings,
+  backupStorageSettings,
   imageSettings,
   primaryStorageSettings,
   snapshotSettings,
@@ -177,10 +184,12 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   };
   const access = new AccessRules({ database, resources });
   const dispatcher = new Dispatcher({ database, runner, operations, access, audit, clock, log });
+  const onPrimaryStorages = primaryStorageOperations(parts);
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
-    ...primaryStorageOperations(parts),
+    ...onPrimaryStorages,
+    ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
@@ -200,7 +209,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     directory: data.defaultStorage,
     primaryDirectory: data.defaultPrimaryStorage,
   });
-  await Promise.all([storages.check(), primaryStorages.check()]);
+  // A storage whose server is silent must not keep the service from its start; its status comes when it is known.
+  const checks = Promise.all([storages.check(), primaryStorages.check()]);
+  checks.catch((error) => log.error({ err: error }, 'checking the storages failed'));
+  await Promise.race([checks, delay(FIRST_CHECK, undefined, { ref: false })]);
   reportJobs(database);
   await runner.start();
   void trash.empty();
@@ -241,7 +253,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
 
   const stopping = new AbortController();
   undo.push(async () => stopping.abort());
-  void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
+  void keepChecking({ primaryStorages, trash }, stopping.signal, log);
+  void runPings(parts, stopping.signal);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
   const describing = new Describer(parts).run({ alone, signal: stopping.signal });
@@ -325,20 +338,16 @@ async function listen(app: FastifyInstance, where: string, scheme: 'http' | 'htt
 }
 
 async function keepChecking(
-  {
-    storages,
-    primaryStorages,
-    trash,
-  }: { storages: BackupStorages; primaryStorages: PrimaryStorages; trash: Trash },
+  { primaryStorages, trash }: { primaryStorages: PrimaryStorages; trash: Trash },
   signal: AbortSignal,
   log: Log,
 ): Promise<void> {
   while (!signal.aborted) {
     await delay(PING_INTERVAL, undefined, { signal, ref: false }).catch(() => {});
     if (signal.aborted) return;
-    await Promise.all([storages.check(), primaryStorages.check()]).catch((error) =>
-      log.error({ err: error }, 'checking the storages failed'),
-    );
+    await primaryStorages
+      .check()
+      .catch((error) => log.error({ err: error }, 'checking the primary storages failed'));
     await trash.empty();
   }
 }

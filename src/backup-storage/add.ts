@@ -85,6 +85,7 @@ export function addBackupStorage(
           .updateTable('backupStorage')
           .set({
             status: 'Connected',
+            statusReason: null,
             totalCapacity: total,
             availableCapacity: total,
             lastOpDate: parts.clock.now(),

@@ -3,6 +3,7 @@ import { CREATE_DATE, DESCRIPTION, LAST_OP_DATE, NAME, UUID } from '../kernel/pr
 import { defineResource, type RowOf } from '../kernel/resource.ts';
 import { Zone } from '../zone/zone.ts';
 import { LocalStorage } from './local/local-storage.ts';
+import { SftpStorage } from './sftp/sftp-storage.ts';
 
 export const BackupStorage = defineResource({
   name: 'BackupStorage',
@@ -20,8 +21,12 @@ export const BackupStorage = defineResource({
     availableCapacity: bytes(
       'totalCapacity less the real sizes of the images on it, those being taken in included, in bytes.',
     ),
-    type: choice('What kind it is.', { [LocalStorage.type]: LocalStorage.doc }),
+    type: choice('What kind it is.', {
+      [LocalStorage.type]: LocalStorage.doc,
+      [SftpStorage.type]: SftpStorage.doc,
+    }),
     ...LocalStorage.fields,
+    ...SftpStorage.fields,
     state: choice('Set by the administrator.', {
       Enabled: 'may be used',
       Disabled: 'no image may be added to it or read from it',

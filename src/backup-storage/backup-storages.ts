@@ -92,8 +92,18 @@ export class BackupStorages {
       ([name, value]) => message.parameters[name]?.secret && value !== undefined,
     );
     if (given.length === 0) return storage?.secrets ?? null;
-    const all = { ...(storage && this.#unseal(storage)), ...Object.fromEntries(given) };
+    const all = { ...(storage && this.#secretsIfReadable(storage)), ...Object.fromEntries(given) };
     return this.#secrets.seal(JSON.stringify(all), ownerOf(uuid));
+  }
+
+  /** Where their key is lost, they are given anew, and the old ones are in nobody's way. */
+  #secretsIfReadable(storage: StorageRow): Secrets {
+    try {
+      return this.#unseal(storage);
+    } catch (error) {
+      this.#log.warn({ storage: storage.uuid, err: error }, 'the secrets that a storage had are lost');
+      return {};
+    }
   }
 
   /** What could not be cleaned up is told in the log alone. */
@@ -180,10 +190,13 @@ export class BackupStorages {
 
 const ownerOf = (uuid: string) => `backup storage ${uuid}`;
 
-/** Whether a driver opened from the one is right for the other: all but what changes by itself is the same. */
+/**
+ * Whether a driver opened from the one is right for the other: all but what changes by itself is the same. What the
+ * other doesn't have, it had not learnt yet when it was read.
+ */
 function isSamePlace(one: StorageRow, other: StorageRow): boolean {
   const names = ['url', 'secrets', ...Object.keys(KINDS[one.type].declared.fields)] as (keyof StorageRow)[];
-  return names.every((name) => one[name] === other[name]);
+  return names.every((name) => other[name] === null || one[name] === other[name]);
 }
 
 async function inTime<T>(storage: StorageRow, work: () => Promise<T>): Promise<T> {

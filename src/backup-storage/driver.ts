@@ -7,7 +7,7 @@
  * trying again can help.
  */
 
-import type { WriteOptions, Writer } from '../transfer/sink.ts';
+import type { CommitOptions, WriteOptions, Writer } from '../transfer/sink.ts';
 
 export interface StoreCapacity {
   /** Size of the file system or the bucket's quota. */
@@ -19,6 +19,7 @@ export interface StoreCapacity {
 /** What transfers write to is what stores offer; the contract stands there. */
 export type StoreWriter = Writer;
 export type CreateOptions = WriteOptions;
+export type { CommitOptions };
 
 export interface StoreObject {
   path: string;

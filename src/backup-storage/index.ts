@@ -7,10 +7,12 @@ import { addBackupStorage } from './add.ts';
 import type { BackupStorages } from './backup-storages.ts';
 import { getBackupStorageCapacity } from './capacity.ts';
 import { deleteBackupStorage, type StorageContents } from './delete.ts';
+import { KINDS } from './kinds.ts';
 import type * as messages from './messages.ts';
 import { reconnectBackupStorage } from './reconnect.ts';
 import { changeBackupStorageState } from './state.ts';
 import { updateBackupStorage } from './update.ts';
+import { attachBackupStorageToZone, detachBackupStorageFromZone } from './zones.ts';
 
 export function backupStorageOperations(parts: {
   database: Database;
@@ -23,9 +25,17 @@ export function backupStorageOperations(parts: {
 }): Operations<typeof messages> {
   return {
     addLocalBackupStorage: addBackupStorage(parts, 'LocalBackupStorage'),
+    addSftpBackupStorage: addBackupStorage(parts, 'SftpBackupStorage'),
+    updateSftpBackupStorage: updateBackupStorage(parts, 'SftpBackupStorage'),
+    reconnectSftpBackupStorage: reconnectBackupStorage(parts, 'SftpBackupStorage', ({ acceptNewHostKey }) =>
+      acceptNewHostKey ? { hostKey: null } : {},
+    ),
     updateBackupStorage: updateBackupStorage(parts),
     reconnectBackupStorage: reconnectBackupStorage(parts),
     deleteBackupStorage: deleteBackupStorage(parts),
+    attachBackupStorageToZone: attachBackupStorageToZone(parts),
+    detachBackupStorageFromZone,
+    getBackupStorageTypes: async () => ({ types: Object.keys(KINDS) }),
     changeBackupStorageState: changeBackupStorageState(parts),
     getBackupStorageCapacity: getBackupStorageCapacity(parts),
   };

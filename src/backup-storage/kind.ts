@@ -34,6 +34,8 @@ export interface BackupStorageKind {
     context: {
       /** All storages of whatever kind, without the one that is changed. */
       others: readonly StorageRow[];
+      /** The storage as it is, where one is changed. */
+      before?: StorageRow;
       /** Directories of the service's own, which no storage may contain. */
       reserved: readonly string[];
       /** The uuid that the storage is to have, where the call says so: a place that is marked with it is taken up again. */

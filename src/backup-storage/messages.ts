@@ -1,4 +1,4 @@
-import { boolean, bytes, choice, list, optional, uuid } from '../kernel/field.ts';
+import { boolean, bytes, choice, list, optional, text, uuid } from '../kernel/field.ts';
 import {
   answerOf,
   DELETION_PARAMETERS,
@@ -12,6 +12,7 @@ import { BackupStorage } from './backup-storage.ts';
 
 // Each kind's own calls stand in its folder.
 export * from './local/messages.ts';
+export * from './sftp/messages.ts';
 
 const zstackPackage = 'org.zstack.header.storage.backup';
 const about = { resource: BackupStorage, zstackPackage };
@@ -76,6 +77,44 @@ export const ReconnectBackupStorage = defineMessage({
   route: 'PUT /backup-storage/{uuid}/actions',
   parameters: { uuid: STORAGE },
   answer: inventoryOf(BackupStorage),
+});
+
+const ZONE = uuid('The zone.', { references: 'Zone' });
+
+export const AttachBackupStorageToZone = defineMessage({
+  ...about,
+  name: 'AttachBackupStorageToZone',
+  doc: "Lets a zone's primary storages use a backup storage.",
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'POST /zones/{zoneUuid}/backup-storage/{backupStorageUuid}',
+  parameters: { zoneUuid: ZONE, backupStorageUuid: STORAGE },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const DetachBackupStorageFromZone = defineMessage({
+  ...about,
+  name: 'DetachBackupStorageFromZone',
+  doc: "Keeps a zone's primary storages from using a backup storage.",
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'DELETE /zones/{zoneUuid}/backup-storage/{backupStorageUuid}',
+  parameters: { zoneUuid: ZONE, backupStorageUuid: STORAGE },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const GetBackupStorageTypes = defineMessage({
+  ...about,
+  name: 'GetBackupStorageTypes',
+  doc: 'The types of backup storages that can be added.',
+  source: 'zstack-api.md 3.1',
+  caller: 'account',
+  kind: 'sync',
+  route: 'GET /backup-storage/types',
+  parameters: {},
+  answer: answerOf({ types: list('The types.', text('')) }),
 });
 
 export const GetBackupStorageCapacity = defineMessage({

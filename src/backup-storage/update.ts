@@ -30,7 +30,10 @@ export function updateBackupStorage(
     const changed = namesNot(message.parameters, given, ['name', 'description']);
     if (type !== undefined && changed) {
       const others = await tx.selectFrom('backupStorage').selectAll().where('uuid', '!=', uuid).execute();
-      const place = await KINDS[type].place({ ...storage, ...given }, { others, reserved: parts.reserved });
+      const place = await KINDS[type].place(
+        { ...storage, ...given },
+        { others, before: storage, reserved: parts.reserved },
+      );
       const secrets = parts.storages.sealSecrets(uuid, message, given, storage);
       await tx
         .updateTable('backupStorage')

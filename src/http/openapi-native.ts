@@ -53,7 +53,7 @@ function operation(message: Message, method: string, path: string): Json {
   const byUuid = message.query && variables.length > 0;
   const inAddress = method === 'GET' || method === 'DELETE';
   return {
-    operationId: byUuid ? `get${message.resource?.name}` : message.action,
+    operationId: byUuid ? message.action.replace(/^query/, 'get') : message.action,
     summary: byUuid ? `One ${message.resource?.name}` : message.name,
     description: `${message.doc}\n\nSource: ${message.source}. Caller: ${message.caller}.`,
     tags: [message.resource?.name ?? 'Service'],

@@ -10,6 +10,7 @@ import { maskedUrl } from '../kernel/masked-url.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { InventoryOf, Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
+import { throwAway } from '../primary-storage/trash.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { commitCopies } from './commit.ts';
@@ -23,6 +24,7 @@ import {
   requireUsableStorage,
   reserve,
 } from './copies.ts';
+import { moveElsewhere } from './elsewhere.ts';
 import { hostArchitecture, isParavirtual } from './guest.ts';
 import { Image } from './image.ts';
 import type { AddImage } from './messages.ts';
@@ -62,7 +64,13 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
     },
 
     async run(job) {
-      return endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+      for (;;) {
+        try {
+          return await endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+        } catch (error) {
+          if (!(await moveElsewhere(parts, job, error))) throw error;
+        }
+      }
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),
@@ -79,6 +87,10 @@ export async function endTakingIn(
   const { landed, failures } = await commitCopies(parts, copies, taken, signal);
   const all = [...refused, ...taken.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
+  const left = await removeAll(
+    parts,
+    copies.filter((copy) => !landed.includes(copy.storageUuid)),
+  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
@@ -92,6 +104,7 @@ export async function endTakingIn(
         await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
       else await forgetCopy(tx, imageUuid, storageUuid);
     }
+    await throwAwayAll(tx, left);
     await makeImageReady(tx, imageUuid, taken, parts.clock.now());
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };
@@ -103,8 +116,9 @@ export async function undoTakingIn(
   parts: Pick<AddImageParts, 'database' | 'storages'>,
   { imageUuid, copies }: AddImageState,
 ): Promise<(tx: SqlTransaction) => Promise<void>> {
-  for (const copy of copies) await removeBytes(parts, copy);
+  const left = await removeAll(parts, copies);
   return async (tx) => {
+    await throwAwayAll(tx, left);
     for (const copy of copies) await forgetCopy(tx, imageUuid, copy.storageUuid);
     await tx.deleteFrom('image').where('uuid', '=', imageUuid).execute();
   };
@@ -217,6 +231,27 @@ async function makeImageReady(tx: SqlTransaction, uuid: string, taken: Taken, no
     })
     .where('uuid', '=', uuid)
     .execute();
+}
+
+/** Removes what there may be of the copies; fulfilled with those whose storage did not let it. */
+async function removeAll(
+  parts: Pick<AddImageParts, 'database' | 'storages'>,
+  copies: readonly Copy[],
+): Promise<Copy[]> {
+  const left = await Promise.all(
+    copies.map((copy) =>
+      removeBytes(parts, copy).then(
+        () => [],
+        () => [copy],
+      ),
+    ),
+  );
+  return left.flat();
+}
+
+/** What could not be removed now is removed when its storage is back. */
+async function throwAwayAll(tx: SqlTransaction, copies: readonly Copy[]): Promise<void> {
+  for (const { storageUuid, path } of copies) await throwAway(tx, 'backup', storageUuid, [path]);
 }
 
 async function removeBytes(

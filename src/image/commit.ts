@@ -41,7 +41,7 @@ const isAnothers = (signal: AbortSignal) => signal.reason instanceof LeaseLost;
 
 async function commitOne(driver: BackupStorageDriver, copy: Copy, landing: Landing): Promise<void> {
   const open = landing.writers.get(copy.storageUuid);
-  if (open) return open.commit();
+  if (open) return open.commit({ sha256: landing.sha256 });
   // The process that wrote it is dead: it may have made it visible already, or not yet.
   if ((await driver.size(copy.path)) === landing.bytes) {
     return requireSameDigest(await objectDigest(driver, copy.path), copy, landing.sha256);

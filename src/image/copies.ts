@@ -63,6 +63,12 @@ export async function insertCopy(
   now: number,
   status: 'Creating' | 'Downloading' = 'Downloading',
 ): Promise<void> {
+  // An image of this uuid may have failed before; what was left of it there is this one's now.
+  await tx
+    .deleteFrom('trash')
+    .where('storageUuid', '=', copy.storageUuid)
+    .where('path', '=', copy.path)
+    .execute();
   await tx
     .insertInto('imageBackupStorageRef')
     .values({
@@ -124,6 +130,10 @@ export async function requirePhysicalRoom(
   throw new IngotError(
     'BS.1006',
     `what is behind backup storage ${storageUuid} has only ${formatSize(available)} left, and ${formatSize(bytes)} (${bytes} bytes) are needed`,
-    { elaboration: 'Free space there, or name another backup storage.', retryable: true },
+    {
+      elaboration: 'Free space there, or name another backup storage.',
+      retryable: true,
+      opaque: { bytes },
+    },
   );
 }

@@ -98,7 +98,7 @@ async function checkConsistency(database: Database): Promise<void> {
       .selectAll()
       .where('backupStorageUuid', '=', storage.uuid)
       .execute();
-    const expected = new Map(refs.map((ref) => [ref.installPath, ref.size]));
+    const expected = new Map(refs.map((ref) => [join(storage.url, ref.path), ref.size]));
     assert.deepEqual(filesOn(storage.url), expected, `files on ${storage.name}`);
     const taken = refs.reduce((sum, ref) => sum + ref.size, 0);
     assert.equal(storage.availableCapacity, storage.totalCapacity - taken, `capacity of ${storage.name}`);

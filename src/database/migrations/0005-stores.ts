@@ -10,4 +10,8 @@ export async function up(kysely: Kysely<unknown>): Promise<void> {
 const COLUMNS = [
   ['statusReason', 'text'],
   ['secrets', 'text'],
+  ['hostname', 'text'],
+  ['username', 'text'],
+  ['sshPort', 'integer'],
+  ['hostKey', 'text'],
 ] as const;
