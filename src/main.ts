@@ -1,4 +1,4 @@
-/** The command line's entry: the service itself, fsck, and for all else the shell and the calls. */
+/** The command line's entry: the service itself, fsck, backup and restore, and for all else the shell and the calls. */
 
 import { readConfig } from './config.ts';
 import { toIngotError } from './kernel/errors.ts';
@@ -17,6 +17,16 @@ async function main(arguments_: string[]): Promise<number> {
   if (command === 'fsck' && !helpWanted) {
     const { fsckCommand } = await import('./fsck-command.ts');
     return fsckCommand(rest, process.env);
+  }
+  if (command === 'backup' && !helpWanted) {
+    process.umask(0o077);
+    const { backupCommand } = await import('./backup-command.ts');
+    return backupCommand(rest, process.env);
+  }
+  if (command === 'restore' && !helpWanted) {
+    process.umask(0o027);
+    const { restoreCommand } = await import('./restore-command.ts');
+    return restoreCommand(rest, process.env);
   }
   const { runCommandLine } = await import('./cli/command-line.ts');
   return runCommandLine(arguments_, process, { startService });

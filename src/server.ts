@@ -238,6 +238,7 @@ async function start(
     node,
     hosts: listed(config.webHookHosts),
     egress,
+    secrets,
     ...(ca !== undefined && { ca }),
     dispatcher,
   });

@@ -19,6 +19,14 @@ export const COMMANDS: Record<string, { words: string; doc: string }> = {
     words: '[--data DIR] [--repair] [--remove-unregistered] [--deep] [--json]',
     doc: 'check rows and bytes against each other, where no service runs; --repair removes what is bad',
   },
+  backup: {
+    words: 'DIRECTORY [--data DIR]',
+    doc: 'write the database and the keys to a new directory, while the service runs or not',
+  },
+  restore: {
+    words: 'DIRECTORY [--data DIR] [--force]',
+    doc: 'bring back what backup has written, where no service runs; --force replaces what is there',
+  },
   help: { words: '[call or command]', doc: 'the same as --help' },
 };
 

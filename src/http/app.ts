@@ -2,12 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { Histogram } from 'prom-client';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
 import { jsonFault } from '../kernel/json-fault.ts';
 import type { Log } from '../kernel/log.ts';
-import type { Message } from '../kernel/message.ts';
+import { type Message, pathVariables } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
 import type { JobProgress } from '../long-job/progress.ts';
 import { HttpProblem, sendError, sendJson } from './answers.ts';
@@ -110,6 +115,7 @@ export function createApp(parts: Parts): FastifyInstance {
     }
   });
 
+  const secretVariables = new Set(parts.messages.flatMap(secretVariablesOf));
   addCompression(app);
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id).headers(SECURITY_HEADERS);
@@ -125,7 +131,7 @@ export function createApp(parts: Parts): FastifyInstance {
       {
         reqId: request.id,
         method: request.method,
-        url: request.url.split('?')[0],
+        url: shownPath(request, secretVariables),
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
       },
@@ -175,6 +181,17 @@ export function createApp(parts: Parts): FastifyInstance {
   addJsonMessages(app, parts);
   addDocumentation(app, parts);
   return app;
+}
+
+/** The variables of a message's path that are secrets, as a session's uuid is. */
+function secretVariablesOf({ route, parameters }: Message): string[] {
+  return pathVariables(route.path).filter((name) => parameters[name]?.secret);
+}
+
+/** The path as it may be logged: without its variables where one of them is a secret. */
+function shownPath({ url, params, routeOptions }: FastifyRequest, secret: ReadonlySet<string>): string {
+  const names = Object.keys((params ?? {}) as Record<string, string>);
+  return (names.some((name) => secret.has(name)) ? routeOptions.url : url.split('?')[0]) ?? '';
 }
 
 function quieter(level: string): string {

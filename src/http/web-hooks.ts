@@ -10,6 +10,7 @@ import { type Clock, sleep } from '../kernel/clock.ts';
 import { toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import { maskedUrl } from '../kernel/masked-url.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import type { Egress } from '../transfer/egress.ts';
 import { HttpProblem } from './answers.ts';
 import type { CallState, Dispatcher } from './dispatcher.ts';
@@ -49,6 +50,8 @@ interface Parts {
   /** `host` or `host:port`, which alone may be called. */
   hosts: readonly string[];
   egress: Egress;
+  /** Under which addresses are kept that hold something secret. */
+  secrets: SecretBox;
   /** Certificates in PEM that are trusted besides the usual authorities'. */
   ca?: string;
   dispatcher: Dispatcher;
@@ -91,10 +94,11 @@ export class WebHooks {
 
   /** From now on, the call's result is to be sent. */
   async expect(jobUuid: string, url: string): Promise<void> {
-    const { database, clock, node } = this.#parts;
+    const { database, clock, node, secrets } = this.#parts;
+    const kept = maskedUrl(url) === url ? url : secrets.seal(url, ownerOf(jobUuid));
     await database.sql
       .insertInto('webHook')
-      .values({ jobUuid, url, node, attempts: 0, nextAttempt: clock.now() })
+      .values({ jobUuid, url: kept, node, attempts: 0, nextAttempt: clock.now() })
       .execute();
     this.#idleUntil = 0;
   }
@@ -151,7 +155,7 @@ export class WebHooks {
     } catch (error) {
       const problem = {
         job: hook.jobUuid,
-        url: maskedUrl(hook.url),
+        url: maskedUrl(this.#urlOf(hook)),
         attempts,
         reason: toIngotError(error).details,
       };
@@ -169,6 +173,10 @@ export class WebHooks {
     await database.sql.deleteFrom('webHook').where('jobUuid', '=', hook.jobUuid).execute();
   }
 
+  #urlOf({ jobUuid, url }: WebHook): string {
+    return /^https?:/.test(url) ? url : this.#parts.secrets.open(url, ownerOf(jobUuid));
+  }
+
   async #postpone(hook: WebHook, attempts: number, nextAttempt: number): Promise<boolean> {
     const { numUpdatedRows } = await this.#parts.database.sql
       .updateTable('webHook')
@@ -181,7 +189,7 @@ export class WebHooks {
 
   /** Rejects where the other side did not take it. A redirect is no taking: it might lead to a host that may not be called. */
   async #post(hook: WebHook, state: CallState): Promise<void> {
-    const url = new URL(hook.url);
+    const url = new URL(this.#urlOf(hook));
     const secure = url.protocol === 'https:';
     const body = Buffer.from(JSON.stringify(bodyOf(state)));
     const status = await new Promise<number>((resolve, reject) => {
@@ -207,6 +215,8 @@ export class WebHooks {
     if (status < 200 || status > 299) throw new Error(`the other side answered ${status}`);
   }
 }
+
+const ownerOf = (jobUuid: string) => `the web hook of ${jobUuid}`;
 
 /** The same JSON as a poll gives. */
 function bodyOf(state: CallState): Record<string, unknown> {

@@ -21,7 +21,7 @@ interface Due {
 }
 
 /** How often it is looked for changes, in milliseconds. */
-const LOOK = 500;
+const LOOK = 250;
 /** How long a process has for one file; one that takes longer leaves it to the next try. */
 const CLAIM = 30_000;
 /** How long a file that could not be written is let be. */
@@ -49,6 +49,8 @@ export class Describer {
       }
       await sleep(LOOK, signal).catch(() => {});
     }
+    // What has just become Ready would else wait for the next start.
+    await this.describeDue().catch(() => {});
   }
 
   /** Writes what has changed; how many were looked at. */
