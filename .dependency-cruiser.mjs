@@ -13,6 +13,7 @@ const FLOORS = [
     'snapshot',
     'zone',
     'account',
+    'audit',
     'long-job',
     'tag',
     'global-config',
@@ -75,7 +76,7 @@ export default {
       to: {
         path: '^src/(image|backup-storage|primary-storage|volume|snapshot|zone|account|long-job)/',
         pathNot:
-          '/(messages|password|[a-z-]+-storage|image|volume|disk-offering|snapshot|url|zone|account|long-job)\\.ts$',
+          '/(messages|password|[a-z0-9-]+-storage|image|volume|disk-offering|snapshot|url|zone|account|long-job)\\.ts$',
       },
     },
     {

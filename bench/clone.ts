@@ -147,6 +147,12 @@ async function warm(scene: Scene): Promise<Reach[]> {
   console.log(`load ${loadAverage()}\n`);
   return [
     atMost('warm clone p50 / qemu-img create -b', median(single) / median(alone), 2, 'times'),
+    atMost(
+      `the same, ${CLONES} clones, ${AT_ONCE} at once`,
+      median(crowd.times) / median(crowdAlone.times),
+      2,
+      'times',
+    ),
     atMost('disk of a clone', Math.max(...sizes) / 1024, 200, 'KiB', 0),
   ];
 }

@@ -4,9 +4,10 @@
  */
 import { parseArgs } from 'node:util';
 import { addImage } from './add-image.ts';
+import { backupStorage } from './backup-storage.ts';
 import { clone } from './clone.ts';
-import { query } from './query.ts';
 import { queryLanguage } from './query-language.ts';
+import { queryLists } from './query-lists.ts';
 import { describeMachine, loadAverage } from './support/machine.ts';
 import type { Reach } from './support/reach.ts';
 import { installPrograms } from './support/scratch.ts';
@@ -30,26 +31,35 @@ const BENCHES: Record<string, Bench> = {
     doc: 'AddImage of 1 GiB into one and two local storages beside curl, sha256sum and md5sum; memory. [--rounds N]',
     run: addImage,
   },
+  'backup-storage': {
+    doc: "1 GiB into each kind of backup storage and out of it beside cp, OpenSSH's sftp and the AWS SDK's own; memory. [--rounds N]",
+    run: backupStorage,
+  },
   clone: {
     doc: 'Volumes from images, warm and cold, and templates, beside qemu-img, cp and sha256sum. [--rounds N]',
     run: clone,
   },
   query: {
-    doc: 'Lists and searches over 10,000 and 100,000 images beside the plain SQL. [--rounds N] [--postgres]',
-    run: query,
+    doc: 'Both of the following.',
+    run: async (options) => [...(await queryLists(options)), ...(await queryLanguage(options))],
+  },
+  'query-lists': {
+    doc: 'Lists and searches over HTTP, 10,000 and 100,000 images, beside the plain SQL. [--rounds N] [--no-postgres]',
+    run: queryLists,
   },
   'query-language': {
-    doc: 'Ten questions over 100,000 and 1,000,000 images beside the plain SQL; the event loop. [--rounds N] [--images N,N] [--postgres]',
+    doc: 'Ten questions over 100,000 and 1,000,000 images beside the plain SQL, and their plans; the event loop. [--rounds N] [--images N,N] [--no-postgres]',
     run: queryLanguage,
   },
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
+  allowNegative: true,
   options: {
     rounds: { type: 'string' },
     images: { type: 'string' },
-    postgres: { type: 'boolean', default: false },
+    postgres: { type: 'boolean', default: true },
     'no-fail': { type: 'boolean', default: false },
   },
 });
@@ -58,7 +68,7 @@ const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
 if (positionals.length === 0 || unknown.length > 0) {
   for (const name of unknown) console.error(`there is no bench '${name}'`);
   console.error('npm run bench -- NAME … [--no-fail]');
-  for (const [name, { doc }] of Object.entries(BENCHES)) console.error(`  ${name.padEnd(10)} ${doc}`);
+  for (const [name, { doc }] of Object.entries(BENCHES)) console.error(`  ${name.padEnd(14)} ${doc}`);
   process.exit(2);
 }
 

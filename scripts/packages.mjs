@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench     installs what is missing
+ *   packages.mjs test|bench|ceph|hostile     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,9 @@ const PACKAGES = {
   'qemu-utils': ['qemu-img', 'qemu-io'],
   'postgresql-15': ['postgres', 'initdb'],
   nginx: ['nginx'],
+  'openssh-server': ['sshd'],
+  'openssh-client': ['ssh-keygen', 'sftp'],
+  procps: ['ps'],
   curl: ['curl'],
   openssl: ['openssl'],
   e2fsprogs: ['mke2fs', 'debugfs'],
@@ -26,17 +29,58 @@ const PACKAGES = {
   mtools: ['mcopy'],
   syslinux: ['syslinux'],
   'syslinux-common': [],
-  'openssh-server': ['sshd'],
   'proftpd-core': ['proftpd'],
+  libfaketime: [],
+  'swift-proxy': ['swift-proxy-server'],
+  'swift-account': ['swift-account-server'],
+  'swift-container': ['swift-container-server'],
+  'swift-object': ['swift-object-server'],
+  memcached: ['memcached'],
+  xfsprogs: ['mkfs.xfs'],
+  'btrfs-progs': ['mkfs.btrfs'],
+  'squashfs-tools': ['mksquashfs'],
+  'ntfs-3g': ['mkntfs'],
+  exfatprogs: ['mkfs.exfat'],
 };
 
-/** Package → the service that it would start with the machine. */
-const SERVICES = { nginx: 'nginx', 'openssh-server': 'ssh', 'proftpd-core': 'proftpd' };
+/** The same for the suite that runs against Ceph, and by `npm run test:ceph` alone: it is large. */
+const CEPH_PACKAGES = {
+  'ceph-mon': ['ceph-mon'],
+  'ceph-osd': ['ceph-osd'],
+  'ceph-mgr': ['ceph-mgr'],
+  'ceph-common': ['ceph', 'ceph-authtool'],
+  radosgw: ['radosgw', 'radosgw-admin'],
+};
+
+/** Only `npm run hostile` makes file systems of all kinds. */
+const FILE_SYSTEMS = ['xfsprogs', 'btrfs-progs', 'squashfs-tools', 'ntfs-3g', 'exfatprogs'];
 
 export const PACKAGES_FOR = {
-  test: Object.keys(PACKAGES),
-  bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
+  test: Object.keys(PACKAGES).filter((name) => !FILE_SYSTEMS.includes(name)),
+  hostile: Object.keys(PACKAGES),
+  ceph: Object.keys(CEPH_PACKAGES),
+  bench: [
+    'qemu-utils',
+    'nginx',
+    'curl',
+    'wrk',
+    'openssh-server',
+    'openssh-client',
+    'procps',
+    'swift-proxy',
+    'swift-account',
+    'swift-container',
+    'swift-object',
+    'memcached',
+  ],
 };
+
+/** Packages that bring a service of the machine's, and its name. */
+const SERVICES = [
+  ['nginx', 'nginx'],
+  ['openssh-server', 'ssh'],
+  ['proftpd-core', 'proftpd'],
+];
 
 /** Starts no service while packages are being configured: invoke-rc.d(8) asks this program, 101 is "no". */
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -65,9 +109,9 @@ export function ensurePackages(wanted) {
     const second = apt(install);
     if (second.status !== 0) fail(`apt-get could not install them:\n${update.output}${second.output}`);
   });
-  // They came for the tests, which start their own: they shall not start with the machine either.
-  for (const [name, service] of Object.entries(SERVICES)) {
+  for (const [name, service] of SERVICES) {
     if (!missing.includes(name)) continue;
+    // It came for the tests, which start their own: it shall not start with the machine either.
     spawnSync('deb-systemd-helper', ['disable', `${service}.service`]);
     spawnSync('update-rc.d', [service, 'disable']);
   }
@@ -91,7 +135,7 @@ function installedPackages(names) {
 function ensurePrograms(wanted) {
   const path = `${process.env.PATH}:/usr/sbin:/sbin:/usr/lib/postgresql/15/bin`;
   const missing = wanted
-    .flatMap((name) => PACKAGES[name] ?? [name])
+    .flatMap((name) => PACKAGES[name] ?? CEPH_PACKAGES[name] ?? [name])
     .filter((program) => !path.split(':').some((directory) => existsSync(`${directory}/${program}`)));
   if (missing.length > 0) {
     fail(`these programs are missing: ${missing.join(', ')}.
@@ -118,6 +162,7 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test or bench, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted)
+    fail(`packages.mjs takes ${Object.keys(PACKAGES_FOR).join(', ')}, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

@@ -1,5 +1,6 @@
 /** Every message there is. Declarations alone: the command line reads them without loading the service. */
 import * as account from './account/messages.ts';
+import * as audit from './audit/messages.ts';
 import * as backupStorage from './backup-storage/messages.ts';
 import * as globalConfig from './global-config/messages.ts';
 import * as image from './image/messages.ts';
@@ -22,6 +23,7 @@ export type Catalogue = typeof image &
   typeof zone &
   typeof longJob &
   typeof account &
+  typeof audit &
   typeof globalConfig &
   typeof managementNode &
   typeof tag;
@@ -35,6 +37,7 @@ export const messages: readonly Message[] = [
   zone,
   longJob,
   account,
+  audit,
   globalConfig,
   managementNode,
   tag,

@@ -8,6 +8,8 @@ import { parseArgs } from 'node:util';
 import { DataDirectory, defaultDataDirectory } from './data-directory.ts';
 import { IngotError, isSystemError } from './kernel/errors.ts';
 import { didYouMean } from './kernel/nearest.ts';
+import { parseNetwork } from './transfer/address.ts';
+import { type EgressRule, parseEgressRules } from './transfer/egress-rules.ts';
 
 interface Setting<T> {
   /** How the value is written, for the help. */
@@ -22,6 +24,13 @@ function setting<T>(form: string, doc: string, standard: T, read: (text: string)
 }
 
 const text = (value: string) => value;
+
+/** The items of a list with commas between. */
+export const listed = (value: string) =>
+  value
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+    .filter(Boolean);
 
 function wholeNumber(least: number, most: number) {
   return (value: string) => {
@@ -110,13 +119,51 @@ export const SETTINGS = {
     '',
     text,
   ),
+  requestTimeout: setting(
+    'SECONDS',
+    'how long a caller may take to send a call, its body included',
+    60,
+    wholeNumber(1, 86_400),
+  ),
+  trustedProxies: setting(
+    'NETWORK,…',
+    'addresses or networks of reverse proxies, whose X-Forwarded-* headers say who calls; none by default',
+    '',
+    (value) => {
+      for (const network of listed(value))
+        if (!parseNetwork(network))
+          throw new Error(`'${network}' is no address or network such as 127.0.0.1`);
+      return value;
+    },
+  ),
+  tlsCertificate: setting(
+    'FILE',
+    'certificate with its chain, in PEM; with it, https is served and no http',
+    '',
+    text,
+  ),
+  tlsKey: setting('FILE', "the certificate's private key, in PEM", '', text),
+  egressAllow: setting(
+    'WHERE,…',
+    'what downloads, web hooks and storages may connect to: public, private, loopback, networks and host names, each with a :port or without; by default public and private, and loopback where only this machine can call',
+    '',
+    (value) => {
+      parseEgressRules(value);
+      return value;
+    },
+  ),
   caFile: setting('FILE', 'further certificate authorities to trust when downloading, in PEM', '', text),
 } as const;
 
 type SettingName = keyof typeof SETTINGS;
 
-export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] } & { data: DataDirectory };
+export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] } & {
+  data: DataDirectory;
+  /** INGOT_SECRET_KEY; of the environment alone, as flags are seen by everybody on the machine. Empty for a file's. */
+  secretKey: string;
+};
 
+const camel = (name: string) => name.replace(/\.(\w)/g, (_, letter: string) => letter.toUpperCase());
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 export const environmentName = (name: string) => `INGOT_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
@@ -130,7 +177,7 @@ export function readConfig(arguments_: readonly string[], environment: NodeJS.Pr
     resolve(flags.data ?? environment.INGOT_DATA ?? defaultDataDirectory(environment)),
   );
   const file = readConfigFile(data.configFile);
-  const config: Record<string, unknown> = { data };
+  const config: Record<string, unknown> = { data, secretKey: environment.INGOT_SECRET_KEY ?? '' };
   for (const name of names) {
     const sources: [string, unknown][] = [
       [flagName(name), flags[kebab(name)]],
@@ -190,15 +237,40 @@ function readConfigFile(path: string): Record<string, unknown> {
   if (typeof file !== 'object' || file === null || Array.isArray(file)) {
     throw new IngotError('SYS.1007', `${path} must hold a JSON object`);
   }
-  const unknown = Object.keys(file).find((name) => !Object.hasOwn(SETTINGS, name));
+  const flat = flattened(file as Record<string, unknown>);
+  const unknown = Object.keys(flat).find((name) => !Object.hasOwn(SETTINGS, name));
   if (unknown !== undefined) {
     throw new IngotError(
       'SYS.1007',
       `${path} has the setting '${unknown}', which does not exist${didYouMean(unknown, Object.keys(SETTINGS))}`,
     );
   }
-  return file as Record<string, unknown>;
+  return flat;
 }
+
+/** `{"egress": {"allow": ["public"]}}` and `{"egress.allow": "public"}` are `{"egressAllow": "public"}`. */
+function flattened(members: Record<string, unknown>, before = ''): Record<string, unknown> {
+  const flat: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(members)) {
+    const name = `${before}${before && '.'}${key}`;
+    if (Array.isArray(value)) flat[camel(name)] = value.join(',');
+    else if (typeof value === 'object' && value !== null)
+      Object.assign(flat, flattened(value as Record<string, unknown>, name));
+    else flat[camel(name)] = value;
+  }
+  return flat;
+}
+
+/**
+ * Where the service may connect to. Unless it is said: not to this machine itself, but where only who is on this machine
+ * can call, and so could connect there without us.
+ */
+export function egressRules(config: Pick<Config, 'egressAllow' | 'listen' | 'trustedProxies'>): EgressRule[] {
+  const local = isLoopback(splitListen(config.listen).host) && config.trustedProxies === '';
+  return parseEgressRules(config.egressAllow || (local ? 'public,private,loopback' : 'public,private'));
+}
+
+const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);
 
 /** `127.0.0.1:8080`, `[::1]:8080`, `:8080` for every address. */
 export function splitListen(listen: string): { host: string; port: number } {

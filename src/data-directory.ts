@@ -26,6 +26,10 @@ export class DataDirectory {
   get passwordFile(): string {
     return join(this.path, 'admin-password');
   }
+  /** The key that other systems' passwords are kept under, where the environment gives none. */
+  get secretKeyFile(): string {
+    return join(this.path, 'secret-key');
+  }
   get defaultStorage(): string {
     return join(this.path, 'backup-storage');
   }
@@ -42,6 +46,11 @@ export class DataDirectory {
   /** Where the running service listens: `http://127.0.0.1:8080`. */
   get addressFile(): string {
     return join(this.path, 'address');
+  }
+
+  /** The certificate of the running service. */
+  get certificateFile(): string {
+    return join(this.path, 'certificate.pem');
   }
 
   /**
@@ -78,8 +87,16 @@ export class DataDirectory {
     return this.#lock !== undefined;
   }
 
-  async publishAddress(address: string): Promise<void> {
+  /** `certificate` is what the service shows there, in PEM, where it speaks https. */
+  async publishAddress(address: string, certificate?: string): Promise<void> {
+    if (certificate !== undefined) await writeFileDurably(this.certificateFile, certificate, 0o640);
+    else await rm(this.certificateFile, { force: true });
     await writeFileDurably(this.addressFile, `${address}\n`, 0o640);
+  }
+
+  /** By what the service on this directory is known, whatever name its certificate has. */
+  async certificate(): Promise<string | undefined> {
+    return readFile(this.certificateFile, 'utf8').catch(() => undefined);
   }
 
   /** Where a service on this directory listens, or was listening last. */

@@ -5,8 +5,9 @@ import { openDatabase } from './database/database.ts';
 import { type Finding, type FsckReport, fsck } from './fsck.ts';
 import { createLog } from './kernel/log.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
+import { secretBoxOf } from './secret-key.ts';
 
-const OWN_FLAGS = ['--repair', '--deep', '--json'];
+const OWN_FLAGS = ['--repair', '--remove-unregistered', '--deep', '--json'];
 
 /** Exit code 0 when all is well, or was removed or corrected; 1 when something is left. */
 export async function fsckCommand(
@@ -23,12 +24,16 @@ export async function fsckCommand(
   try {
     const database = await openDatabase(config.databaseUrl || config.data.databaseFile);
     const log = createLog('silent');
-    const storages = new BackupStorages({ database, log });
+    const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config) });
     const primaryStorages = new PrimaryStorages({ database, log });
     try {
       const report = await fsck(
         { database, storages, primaryStorages },
-        { repair: has('--repair'), deep: has('--deep') },
+        {
+          repair: has('--repair') || has('--remove-unregistered'),
+          deep: has('--deep'),
+          removeUnregistered: has('--remove-unregistered'),
+        },
       );
       process.stdout.write(has('--json') ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
       return report.findings.some((finding) => !finding.repaired) ? 1 : 0;
@@ -43,7 +48,8 @@ export async function fsckCommand(
 }
 
 /** What became of something that was repaired: bytes are never mended, only removed. */
-const outcomeOf = (kind: Finding['kind']) => (kind === 'wrong-capacity' ? 'corrected' : 'removed');
+const outcomeOf = (kind: Finding['kind']) =>
+  kind === 'wrong-capacity' || kind === 'no-description' ? 'corrected' : 'removed';
 
 function describe(report: FsckReport): string {
   const { findings, storages, images, objects, openJobs } = report;

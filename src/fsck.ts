@@ -11,9 +11,11 @@ import type { BackupStorages } from './backup-storage/backup-storages.ts';
 import type { BackupStorageDriver } from './backup-storage/driver.ts';
 import { resources } from './catalogue.ts';
 import type { Database } from './database/database.ts';
+import { describedCopy, descriptionPath, removeWithDescription } from './image/description.ts';
+import { checkDescriptions, expectedDescriptions } from './image/fsck.ts';
 import { IngotError, isSystemError, toIngotError } from './kernel/errors.ts';
 import type { Finding, Inspection } from './kernel/finding.ts';
-import { formatSize } from './kernel/format.ts';
+import { formatSize, shorten } from './kernel/format.ts';
 import { isOwned } from './kernel/resource.ts';
 import { checkPrimaryStorages } from './primary-storage/fsck.ts';
 import type { PrimaryStorages } from './primary-storage/primary-storages.ts';
@@ -37,6 +39,8 @@ interface Options {
   repair: boolean;
   /** Reads every copy, and compares its digest. */
   deep: boolean;
+  /** Removes images, too, that have all they need to be registered again. */
+  removeUnregistered?: boolean;
 }
 
 interface Context extends Options {
@@ -63,7 +67,7 @@ export async function fsck(
     report.storages++;
     // An open job that makes or empties it answers for all that is there.
     if (context.inWork.has(storage.uuid)) continue;
-    const driver = parts.storages.driverOf(storage);
+    const driver = await parts.storages.driverOf(storage);
     try {
       await driver.ping();
       await checkCopies(context, storage, driver);
@@ -198,7 +202,7 @@ async function removeCopy(
   storageUuid: string,
   driver: BackupStorageDriver,
 ): Promise<void> {
-  await driver.remove(copy.path);
+  await removeWithDescription(driver, copy.path);
   await context.database.sql
     .deleteFrom('imageBackupStorageRef')
     .where('imageUuid', '=', copy.imageUuid)
@@ -224,7 +228,14 @@ async function checkObjects(
     .select('path')
     .where('storageUuid', '=', storage.uuid)
     .execute();
-  const others = new Set([...copies, ...trash].map(({ path }) => path));
+  const thrownAway = new Set(trash.map(({ path }) => path));
+  const others = new Set(copies.map(({ path }) => path));
+  const descriptions = await expectedDescriptions(context.database, storage.uuid);
+  await checkDescriptions(context.database, inspectionOf(context), {
+    storage,
+    driver,
+    expected: descriptions,
+  });
   for (const { path, size, ready, snapshotUuid } of copies) {
     if (context.inWork.has(path) || (ready && (await driver.size(path)) === size)) continue;
     if (context.repair) await forgetSnapshotCopy(context.database, snapshotUuid, storage.uuid);
@@ -237,14 +248,39 @@ async function checkObjects(
   }
   for await (const object of driver.list('')) {
     context.report.objects++;
-    if (context.inWork.has(object.path) || (others.has(object.path) && !object.partial)) continue;
+    if (context.inWork.has(object.path) || thrownAway.has(object.path)) continue;
+    if (others.has(object.path) && !object.partial) continue;
+    const description = descriptions.get(object.path);
+    // What is still to be written may be half written.
+    if (description && (description.outdated || !object.partial)) continue;
+    const copyPath = describedCopy(object.path);
+    if (copyPath !== undefined && context.inWork.has(copyPath)) continue;
     const status = statusOf.get(object.path);
+    if (!object.partial && status === undefined && (await isUnregistered(context, driver, object.path))) {
+      const sentence = `backup storage '${storage.name}' holds an image that the database does not know: ${driver.location(object.path)}`;
+      const remedy = 'RebuildFromStorage registers it, --remove-unregistered removes it';
+      if (!context.removeUnregistered) find(context, 'unregistered', `${sentence}; ${remedy}`);
+      else await findAndMend(context, 'unregistered', sentence, () => driver.remove(object.path));
+      continue;
+    }
     if ((status === 'Ready' || status === 'Deleted') && !object.partial) continue;
     const what = object.partial ? `an unfinished ${formatSize(object.size)}` : formatSize(object.size);
     const sentence = `backup storage '${storage.name}' holds ${what} that belongs to nothing: ${driver.location(object.path)}${object.partial ? ' (.part)' : ''}`;
     if (status !== undefined) find(context, 'stray-bytes', sentence);
     else await findAndMend(context, 'stray-bytes', sentence, () => driver.remove(object.path));
   }
+}
+
+/** Whether it is one of the two, an image's copy and its description, that are both there: their rows may be lost. */
+async function isUnregistered(
+  { removeUnregistered }: Context,
+  driver: BackupStorageDriver,
+  path: string,
+): Promise<boolean> {
+  const beside = describedCopy(path) ?? descriptionPath(path);
+  if (beside === undefined) return false;
+  // Removing them, the second of the two is alone.
+  return removeUnregistered || (await driver.size(beside)) !== undefined;
 }
 
 async function forgetSnapshotCopy(
@@ -326,7 +362,8 @@ async function forgetImage(context: Context, uuid: string): Promise<void> {
     .selectAll()
     .where('imageUuid', '=', uuid)
     .execute();
-  for (const ref of refs) await (await context.storages.driver(ref.backupStorageUuid)).remove(ref.path);
+  for (const ref of refs)
+    await removeWithDescription(await context.storages.driver(ref.backupStorageUuid), ref.path);
   await context.database.sql.deleteFrom('image').where('uuid', '=', uuid).execute();
 }
 
@@ -372,11 +409,10 @@ async function checkTags(context: Context): Promise<void> {
     resources.values(),
   )) {
     if (repair) await database.sql.deleteFrom(table).where('uuid', '=', uuid).execute();
-    const shown = tag.length > 80 ? `${tag.slice(0, 80)}…` : tag;
     find(
       context,
       'stray-tag',
-      `the tag '${shown}' is of a ${resourceType} that isn't there: ${resourceUuid}`,
+      `the tag '${shorten(tag)}' is of a ${resourceType} that isn't there: ${resourceUuid}`,
       repair,
     );
   }

@@ -1,4 +1,4 @@
-/** The command line's entry: the service itself, fsck, and for all else the shell and the calls. */
+/** The command line's entry: the service itself, fsck, backup and restore, and for all else the shell and the calls. */
 
 import { readConfig } from './config.ts';
 import { toIngotError } from './kernel/errors.ts';
@@ -18,6 +18,16 @@ async function main(arguments_: string[]): Promise<number> {
     const { fsckCommand } = await import('./fsck-command.ts');
     return fsckCommand(rest, process.env);
   }
+  if (command === 'backup' && !helpWanted) {
+    process.umask(0o077);
+    const { backupCommand } = await import('./backup-command.ts');
+    return backupCommand(rest, process.env);
+  }
+  if (command === 'restore' && !helpWanted) {
+    process.umask(0o027);
+    const { restoreCommand } = await import('./restore-command.ts');
+    return restoreCommand(rest, process.env);
+  }
   const { runCommandLine } = await import('./cli/command-line.ts');
   return runCommandLine(arguments_, process, { startService });
 }
@@ -28,6 +38,7 @@ async function startService(data: string): Promise<Service> {
     import('./server.ts'),
     import('./kernel/log.ts'),
   ]);
+  process.umask(0o027);
   const config = readConfig(['--data', data, '--listen', '127.0.0.1:0'], process.env);
   return start(config, createLog(process.env.INGOT_LOG_LEVEL ?? 'error'));
 }

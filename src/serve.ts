@@ -2,18 +2,20 @@
 import { existsSync } from 'node:fs';
 import type { Config } from './config.ts';
 import { toIngotError } from './kernel/errors.ts';
-import { createLog } from './kernel/log.ts';
-import { startService } from './server.ts';
+import { createLog, type Log } from './kernel/log.ts';
+import { type Service, startService } from './server.ts';
 
 export async function serve(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
+  let reload: (() => void) | undefined;
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       // A second one changes nothing: stopping is under way, and bounded.
-      process.on(signal, () => resolve(signal));
+      process.on(signal, () => (signal === 'SIGHUP' && reload ? reload() : resolve(signal)));
     }
   });
   const service = await startService(config, log);
+  if (config.tlsCertificate !== '') reload = () => renewCertificate(service, log);
   announce(service, config);
   const signal = await stopped;
   log.info({ signal }, 'stopping');
@@ -26,6 +28,16 @@ export async function serve(config: Config): Promise<number> {
   await service.stop().catch((error) => log.error({ err: toIngotError(error) }, 'stopping failed'));
   clearTimeout(late);
   return 0;
+}
+
+/** A certificate that is no good leaves the old one where it is. */
+function renewCertificate(service: Service, log: Log): void {
+  try {
+    service.reload();
+    log.info('the certificate was read again');
+  } catch (error) {
+    log.error({ err: toIngotError(error) }, 'the certificate could not be read again; the old one stays');
+  }
 }
 
 function announce(service: { address: string; firstPassword: string | undefined }, config: Config): void {

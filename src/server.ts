@@ -1,6 +1,7 @@
 /** The composition root: the only file that wires parts together. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createSecureContext, Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { AccessRules } from './account/access.ts';
 import { AccessKeys } from './account/access-keys.ts';
@@ -10,21 +11,27 @@ import { ownersGoWithTheirResources, ownershipHook } from './account/ownership.t
 import { Quotas } from './account/quotas.ts';
 import { Sessions } from './account/sessions.ts';
 import * as accountSettings from './account/settings.ts';
+import { AuditLog } from './audit/audit-log.ts';
+import { runAuditCleaner } from './audit/cleaner.ts';
+import * as auditSettings from './audit/settings.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
+import { runPings } from './backup-storage/pings.ts';
+import * as backupStorageSettings from './backup-storage/settings.ts';
 import { messages, resources } from './catalogue.ts';
-import { type Config, splitListen } from './config.ts';
+import { type Config, egressRules, listed, splitListen } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { makeFirstZone } from './first-start.ts';
 import { globalConfigOperations } from './global-config/index.ts';
 import type { Setting } from './global-config/setting.ts';
 import { Settings } from './global-config/settings.ts';
-import { createApp } from './http/app.ts';
+import { createApp, type TlsIdentity } from './http/app.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { WebHooks } from './http/web-hooks.ts';
 import { bootModeOfNewImages } from './image/boot-mode.ts';
 import { reportDamages } from './image/damage.ts';
+import { Describer } from './image/describer.ts';
 import { exportedFile } from './image/export.ts';
 import { runExpunger } from './image/expunger.ts';
 import { imageOperations } from './image/index.ts';
@@ -41,6 +48,7 @@ import { systemClock } from './kernel/clock.ts';
 import { IngotError, isSystemError } from './kernel/errors.ts';
 import type { Log } from './kernel/log.ts';
 import type { Message } from './kernel/message.ts';
+import { nobodyListens, type StepListener } from './kernel/steps.ts';
 import { newUuid } from './kernel/uuid.ts';
 import { longJobOperations } from './long-job/index.ts';
 import { progressOf } from './long-job/progress.ts';
@@ -52,21 +60,26 @@ import { primaryStorageOperations } from './primary-storage/index.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
+import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
 import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
+import { Egress } from './transfer/egress.ts';
 import { KnownHosts } from './transfer/known-hosts.ts';
 import { VERSION } from './version.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
+import { zoneOperations } from './zone/index.ts';
 
 export interface Service {
   /** `http://127.0.0.1:8080`. */
   address: string;
   /** The administrator's password, when this start has made it. */
   firstPassword: string | undefined;
+  /** Reads the certificate and its key again, where the service has one; connections that stand keep theirs. */
+  reload(): void;
   /** Stops taking calls, lets short work end, leaves long jobs for the next start. Within ten seconds. */
   stop(): Promise<void>;
 }
@@ -75,35 +88,56 @@ export interface Service {
 const CALLS_GRACE = 1000;
 /** How long short work may take to end when the service stops, in milliseconds. */
 const GRACE = 7000;
-/** How often the storages are asked whether they are there, in milliseconds. */
+/** How often the primary storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
 
-const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings, snapshotSettings].flatMap(
-  (module) => Object.values(module) as Setting[],
-);
+/** How long the start waits to hear which storages are there, in milliseconds. */
+const FIRST_CHECK = 5000;
 
-/** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
-export async function startService(config: Config, log: Log): Promise<Service> {
+const declaredSettings = [
+  accountSettings,
+  auditSettings,
+  backupStorageSettings,
+  imageSettings,
+  primaryStorageSettings,
+  snapshotSettings,
+].flatMap((module) => Object.values(module) as Setting[]);
+
+/**
+ * Starts the service on its data directory. Rejects, with everything let go again, where that can't be. `onStep` is
+ * the crash suite's way in.
+ */
+export async function startService(config: Config, log: Log, onStep?: StepListener): Promise<Service> {
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    return await start(config, log, undo);
+    return await start(config, log, undo, onStep);
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {});
     throw error;
   }
 }
 
-async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[]): Promise<Service> {
+async function start(
+  config: Config,
+  log: Log,
+  undo: (() => Promise<unknown>)[],
+  onStep: StepListener = nobodyListens,
+): Promise<Service> {
   const { data } = config;
   const clock = systemClock;
+  const tls = readIdentity(config);
   await data.lock();
   undo.push(() => data.unlock());
-  const database = await openDatabase(config.databaseUrl || data.databaseFile);
+  const database = await openDatabase(config.databaseUrl || data.databaseFile, onStep);
   undo.push(() => database.close());
 
-  const storages = new BackupStorages({ database, log });
+  const egress = new Egress({ rules: egressRules(config) });
+  egress.keepFrom(splitListen(config.listen).port);
+  const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
+  const secrets = secretBoxOf(config);
+  const storages = new BackupStorages({ database, log, secrets, egress, onStep });
   undo.push(() => storages.close());
-  const primaryStorages = new PrimaryStorages({ database, log });
+  const primaryStorages = new PrimaryStorages({ database, log, onStep });
   undo.push(() => primaryStorages.close());
   const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
   const trash = new Trash({ database, storages, primaryStorages, log });
@@ -116,8 +150,11 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   // The directory's lock keeps others from the database in it, and from no other.
   const alone = config.databaseUrl === '';
   const operations = new Map<string, { message: Message; operation: AnyOperation }>();
+  const audit = new AuditLog({ database, clock, messages });
   const runner = new JobRunner({
     database,
+    journal: audit,
+    secrets,
     log,
     clock,
     node,
@@ -155,6 +192,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     caches,
     trash,
     sessions,
+    secrets,
     settings,
     quotas,
     resources,
@@ -172,15 +210,18 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
       ...(config.knownHosts !== '' && {
         knownHosts: new KnownHosts(readFileSync(config.knownHosts, 'utf8')),
       }),
-      ...(config.caFile !== '' && { ca: readFileSync(config.caFile, 'utf8') }),
+      egress,
+      ...(ca !== undefined && { ca }),
     },
   };
   const access = new AccessRules({ database, resources });
-  const dispatcher = new Dispatcher({ database, runner, operations, access, clock, log });
+  const dispatcher = new Dispatcher({ database, runner, operations, access, audit, clock, log });
+  const onPrimaryStorages = primaryStorageOperations(parts);
   addOperations(operations, {
     ...imageOperations(parts),
     ...backupStorageOperations(parts),
-    ...primaryStorageOperations(parts),
+    ...onPrimaryStorages,
+    ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
@@ -195,6 +236,8 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     operation: receiveImageUpload(parts) as unknown as AnyOperation,
   });
 
+  const accessKeys = new AccessKeys({ database, secrets });
+  await accessKeys.start();
   const firstPassword = await makeFirstAccount(database, data.passwordFile, clock.now());
   await quotas.start();
   await makeFirstZone({
@@ -203,7 +246,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     directory: data.defaultStorage,
     primaryDirectory: data.defaultPrimaryStorage,
   });
-  await Promise.all([storages.check(), primaryStorages.check()]);
+  // A storage whose server is silent must not keep the service from its start; its status comes when it is known.
+  const checks = Promise.all([storages.check(), primaryStorages.check()]);
+  checks.catch((error) => log.error({ err: error }, 'checking the storages failed'));
+  await Promise.race([checks, delay(FIRST_CHECK, undefined, { ref: false })]);
   reportJobs(database);
   reportDamages(database);
   await runner.start();
@@ -220,11 +266,17 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     log,
     node,
     hosts: listed(config.webHookHosts),
+    egress,
+    secrets,
+    ...(ca !== undefined && { ca }),
     dispatcher,
   });
   const app = createApp({
+    tls,
+    trustedProxies: listed(config.trustedProxies),
+    requestTimeout: config.requestTimeout * 1000,
     dispatcher,
-    authenticators: { sessions, accessKeys: new AccessKeys({ database }), clock },
+    authenticators: { sessions, accessKeys, clock },
     webHooks,
     progressOf: (jobUuid) => progressOf(parts, jobUuid),
     messages,
@@ -234,30 +286,43 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     version: VERSION,
     ready: () => database.ping(),
   });
-  const address = await listen(app, config.listen);
+  const address = await listen(app, config.listen, tls ? 'https' : 'http');
   reachedAt = address;
   undo.push(() => closeApp(app));
-  await data.publishAddress(address);
+  egress.keepFrom(Number(new URL(address).port));
+  await data.publishAddress(address, tls?.cert);
 
   const stopping = new AbortController();
   undo.push(async () => stopping.abort());
-  void keepChecking({ storages, primaryStorages, trash }, stopping.signal, log);
+  void keepChecking({ primaryStorages, trash }, stopping.signal, log);
+  void runPings(parts, stopping.signal);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
   void runScrubber(parts, stopping.signal);
+  const describing = new Describer(parts).run({ alone, signal: stopping.signal });
+  void runAuditCleaner({ audit, settings, log }, stopping.signal);
   void webHooks.run(stopping.signal);
   return {
     address,
     firstPassword,
-    stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
+    reload: () => {
+      const renewed = readIdentity(config);
+      if (renewed && app.server instanceof TlsServer) app.server.setSecureContext(renewed);
+    },
+    stop: () =>
+      stop({
+        app,
+        runner,
+        node: thisNode,
+        storages,
+        primaryStorages,
+        database,
+        config,
+        stopping,
+        describing,
+      }),
   };
 }
-
-const listed = (text: string) =>
-  text
-    .split(',')
-    .map((item) => item.trim().toLowerCase())
-    .filter(Boolean);
 
 /** By the message's name; the types of the folders' records see to it that none is missing. */
 function addOperations(
@@ -273,11 +338,35 @@ function addOperations(
   }
 }
 
-async function listen(app: FastifyInstance, where: string): Promise<string> {
+/** SYS.1007 where one of the two files is not named, can't be read, or does not go with the other. */
+function readIdentity({ tlsCertificate, tlsKey }: Config): TlsIdentity | undefined {
+  if (tlsCertificate === '' && tlsKey === '') return undefined;
+  const given = tlsCertificate === '' ? '--tls-key' : tlsKey === '' ? '--tls-certificate' : undefined;
+  if (given !== undefined) {
+    throw new IngotError('SYS.1007', `${given} is given alone; https needs --tls-certificate and --tls-key`);
+  }
+  try {
+    const identity = { cert: readFileSync(tlsCertificate, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+    createSecureContext(identity);
+    return identity;
+  } catch (cause) {
+    const reason = isSystemError(cause) ? cause.message : String(cause);
+    throw new IngotError(
+      'SYS.1007',
+      `the certificate ${tlsCertificate} and the key ${tlsKey} can't be used: ${reason}`,
+      {
+        elaboration:
+          'Both are to be PEM files that the service may read, and the key that of the certificate.',
+      },
+    );
+  }
+}
+
+async function listen(app: FastifyInstance, where: string, scheme: 'http' | 'https'): Promise<string> {
   const { host, port } = splitListen(where);
   try {
     const address = await app.listen({ host, port });
-    return address.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
+    return address.replace(/^\w+/, scheme).replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
   } catch (cause) {
     const reason =
       isSystemError(cause) && cause.code === 'EADDRINUSE'
@@ -291,20 +380,16 @@ async function listen(app: FastifyInstance, where: string): Promise<string> {
 }
 
 async function keepChecking(
-  {
-    storages,
-    primaryStorages,
-    trash,
-  }: { storages: BackupStorages; primaryStorages: PrimaryStorages; trash: Trash },
+  { primaryStorages, trash }: { primaryStorages: PrimaryStorages; trash: Trash },
   signal: AbortSignal,
   log: Log,
 ): Promise<void> {
   while (!signal.aborted) {
     await delay(PING_INTERVAL, undefined, { signal, ref: false }).catch(() => {});
     if (signal.aborted) return;
-    await Promise.all([storages.check(), primaryStorages.check()]).catch((error) =>
-      log.error({ err: error }, 'checking the storages failed'),
-    );
+    await primaryStorages
+      .check()
+      .catch((error) => log.error({ err: error }, 'checking the primary storages failed'));
     await trash.empty();
   }
 }
@@ -318,11 +403,13 @@ async function stop(parts: {
   database: Database;
   config: Config;
   stopping: AbortController;
+  describing: Promise<void>;
 }): Promise<void> {
   parts.stopping.abort();
   await closeApp(parts.app);
   await parts.runner.stop(GRACE);
   await parts.node.stop();
+  await Promise.race([parts.describing, delay(CALLS_GRACE, undefined, { ref: false })]);
   await parts.storages.close();
   await parts.primaryStorages.close();
   await parts.database.close();

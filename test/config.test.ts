@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { environmentName, flagName, readConfig, SETTINGS, splitListen } from '../src/config.ts';
+import { egressRules, environmentName, flagName, readConfig, SETTINGS, splitListen } from '../src/config.ts';
+import { describeRules } from '../src/transfer/egress-rules.ts';
 import { temporaryDirectory } from './support/temp-directory.ts';
 
 function refuses(run: () => unknown, sentence: RegExp): void {
@@ -71,6 +72,38 @@ describe('the data directory', () => {
     assert.equal(path([], { INGOT_DATA: '/b', XDG_DATA_HOME: '/c' }), '/b');
     assert.equal(path([], { XDG_DATA_HOME: '/c' }), '/c/ingot');
     assert.match(path([], {}), /\/\.local\/share\/ingot$/);
+  });
+});
+
+describe('what may be connected to', () => {
+  it('is written in the file as one likes, and is by default as wide as the circle of callers', () => {
+    const data = temporaryDirectory();
+    const read = (...flags: string[]) => readConfig(['--data', data, ...flags], {});
+    const rules = (...flags: string[]) => describeRules(egressRules(read(...flags)));
+    assert.equal(rules(), 'public, private, loopback');
+    assert.equal(rules('--listen', '[::1]:80'), 'public, private, loopback');
+    for (const flags of [
+      ['--listen', '0.0.0.0:80'],
+      ['--listen', '10.0.0.1:80'],
+      ['--trusted-proxies', '127.0.0.1'],
+    ])
+      assert.equal(rules(...flags), 'public, private', flags.join(' '));
+    for (const file of [
+      '{"egress": {"allow": ["public:443", "10.0.0.0/8"]}}',
+      '{"egress.allow": "public:443,10.0.0.0/8"}',
+      '{"egressAllow": "public:443,10.0.0.0/8"}',
+    ]) {
+      writeFileSync(join(data, 'config.json'), file);
+      assert.equal(rules(), 'public:443, 10.0.0.0/8', file);
+    }
+    refuses(
+      () => read('--egress-allow', 'everything goes'),
+      /^--egress-allow is 'everything goes', but 'everything goes' is none of/,
+    );
+    refuses(
+      () => read('--trusted-proxies', 'proxy'),
+      /^--trusted-proxies is 'proxy', but 'proxy' is no address/,
+    );
   });
 });
 

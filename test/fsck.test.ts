@@ -9,6 +9,7 @@ import { makeFirstZone } from '../src/first-start.ts';
 import { fsck } from '../src/fsck.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { createLog } from '../src/kernel/log.ts';
+import { SecretBox } from '../src/kernel/secret-box.ts';
 import { newUuid } from '../src/kernel/uuid.ts';
 import { PrimaryStorages } from '../src/primary-storage/primary-storages.ts';
 import { temporaryDirectory } from './support/temp-directory.ts';
@@ -31,7 +32,11 @@ describe('fsck', () => {
   beforeEach(async () => {
     directory = join(temporaryDirectory(), 'store');
     database = await openDatabase(join(temporaryDirectory(), 'ingot.sqlite'));
-    storages = new BackupStorages({ database, log: createLog('silent') });
+    storages = new BackupStorages({
+      database,
+      log: createLog('silent'),
+      secrets: new SecretBox(() => undefined),
+    });
     primaryStorages = new PrimaryStorages({ database, log: createLog('silent') });
     const primaryDirectory = join(temporaryDirectory(), 'primary');
     await makeFirstZone({ database, clock: systemClock, directory, primaryDirectory });

@@ -66,6 +66,8 @@ export async function measureEventLoop(directory: string, fill: () => Promise<vo
             backupStorageUuids: [local],
           })
         : undefined;
+      // It is looked at below; without this, its failure meanwhile would count as unhandled.
+      transfer?.catch(() => {});
       const results = await Promise.all(paths.map(ask));
       delays.disable();
       await transfer;
@@ -127,7 +129,16 @@ async function logIn(service: Service, passwordFile: string) {
     get: async (path: string) => (await (await ask('GET', base + path)).json()) as Answer,
     async addImage(params: Record<string, unknown>): Promise<void> {
       const { location = '' } = (await (await ask('POST', `${base}/images`, { params })).json()) as Answer;
-      while ((await ask('GET', location)).status === 202) await delay(100);
+      // On a busy machine a connection may be given up while it waits; the job goes on.
+      const isUnderWay = async () => (await ask('GET', location)).status === 202;
+      for (let failures = 0; failures < 5; ) {
+        const underWay = await isUnderWay().catch((error) => {
+          if (++failures === 5) throw error;
+          return true;
+        });
+        if (!underWay) return;
+        await delay(100);
+      }
     },
   };
 }

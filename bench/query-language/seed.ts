@@ -110,7 +110,9 @@ function truthOf(d: Dialect, expression: string): string {
 /** Fills an SQLite file that has the service's tables. Indexes are made again afterwards, which is much quicker. */
 export function seedSqlite(path: string, images: number): void {
   const database = new DatabaseSync(path);
-  database.exec('pragma synchronous = off; pragma cache_size = -1000000; pragma temp_store = memory; begin');
+  database.exec(
+    'pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -1000000; pragma temp_store = memory; begin',
+  );
   database.function('md5', { deterministic: true }, (text) => hash('md5', String(text)));
   const indexes = database
     .prepare(`select name, sql from sqlite_master where type = 'index' and sql is not null`)
@@ -118,7 +120,7 @@ export function seedSqlite(path: string, images: number): void {
   for (const { name } of indexes) database.exec(`drop index "${name}"`);
   for (const statement of statements(SQLITE, images)) database.exec(statement);
   for (const { sql } of indexes) database.exec(sql);
-  database.exec('commit; pragma wal_checkpoint(truncate)');
+  database.exec('commit; pragma journal_mode = wal');
   database.close();
 }
 

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
 
 export interface PlainSql {
-  list(limit: number): unknown;
+  list(limit: number, start?: number): unknown;
   byName(name: string): unknown;
   byUuid(uuid: string): unknown;
   close(): unknown;
@@ -16,7 +16,7 @@ const ORDER = 'order by "createDate", "uuid"';
 
 export function plainSqlite(path: string): PlainSql {
   const database = new DatabaseSync(path, { readOnly: true });
-  const list = database.prepare(`select ${IMAGE} from "image" ${ORDER} limit ?`);
+  const list = database.prepare(`select ${IMAGE} from "image" ${ORDER} limit ? offset ?`);
   const byName = database.prepare(
     `select ${IMAGE} from "image" where "name" = ? collate nocase ${ORDER} limit 1000`,
   );
@@ -35,7 +35,7 @@ export function plainSqlite(path: string): PlainSql {
     return [images, statement.all(...uuids)];
   };
   return {
-    list: (limit) => withCopies(list.all(limit)),
+    list: (limit, start = 0) => withCopies(list.all(limit, start)),
     byName: (name) => withCopies(byName.all(name)),
     byUuid: (uuid) => withCopies(byUuid.all(uuid)),
     close: () => database.close(),
@@ -45,11 +45,11 @@ export function plainSqlite(path: string): PlainSql {
 export async function plainPostgres(url: string): Promise<PlainSql> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  const ask = async (name: string, where: string, value: unknown) => {
+  const ask = async (name: string, where: string, ...values: unknown[]) => {
     const { rows } = await client.query({
       name,
       text: `select ${IMAGE} from "image" ${where}`,
-      values: [value],
+      values,
     });
     const copies = await client.query({
       name: 'copies',
@@ -59,7 +59,7 @@ export async function plainPostgres(url: string): Promise<PlainSql> {
     return [rows, copies.rows];
   };
   return {
-    list: (limit) => ask('list', `${ORDER} limit $1`, limit),
+    list: (limit, start = 0) => ask('list', `${ORDER} limit $1 offset $2`, limit, start),
     byName: (name) =>
       ask(
         'byName',

@@ -13,8 +13,11 @@ export class Service {
   readonly #daemon: Daemon;
   readonly address: string;
   readonly session: string;
+  /** Of the administrator, as it is sent: SHA-512 in hex. */
+  readonly passwordDigest: string;
 
-  private constructor(daemon: Daemon, address: string, session: string) {
+  private constructor(daemon: Daemon, address: string, session: string, passwordDigest: string) {
+    this.passwordDigest = passwordDigest;
     this.#daemon = daemon;
     this.address = address;
     this.session = session;
@@ -45,7 +48,7 @@ export class Service {
         body: JSON.stringify({ logInByAccount: { accountName: 'admin', password } }),
       }),
     );
-    return new Service(daemon, address, (answer.inventory as { uuid: string }).uuid);
+    return new Service(daemon, address, (answer.inventory as { uuid: string }).uuid, password);
   }
 
   /** Of the process that scripts/ingot.mjs has started. */
@@ -55,8 +58,17 @@ export class Service {
 
   /** The largest resident set it has had so far, in bytes. */
   get peakMemory(): number {
+    return this.#memory('VmHWM');
+  }
+
+  /** Its resident set now, in bytes. */
+  get residentMemory(): number {
+    return this.#memory('VmRSS');
+  }
+
+  #memory(line: string): number {
     const status = readFileSync(`/proc/${this.#pid}/status`, 'latin1');
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    return Number(new RegExp(`^${line}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
   }
 
   /** Seconds of CPU that all its threads have used so far. */

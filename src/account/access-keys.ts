@@ -5,6 +5,7 @@ import type { Caller, Operations } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
 import { bornAt } from '../kernel/properties.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { requireInventory } from '../query/find.ts';
 import { Account } from './account.ts';
@@ -24,9 +25,25 @@ export function signatureOf(secret: string, method: string, date: string, path: 
 
 export class AccessKeys {
   readonly #database: Database;
+  readonly #secrets: SecretBox;
 
-  constructor({ database }: { database: Database }) {
+  constructor({ database, secrets }: { database: Database; secrets: SecretBox }) {
     this.#database = database;
+    this.#secrets = secrets;
+  }
+
+  /** Earlier versions kept secrets in clear. */
+  async start(): Promise<void> {
+    const keys = await this.#database.sql.selectFrom('accessKey').select(['uuid', 'secret']).execute();
+    for (const { uuid, secret } of keys) {
+      if (secret.length > LONGEST_SECRET) continue;
+      await this.#database.sql
+        .updateTable('accessKey')
+        .set({ secret: this.#secrets.seal(secret, ownerOf(uuid)) })
+        .where('uuid', '=', uuid)
+        .where('secret', '=', secret)
+        .execute();
+    }
   }
 
   /** Whose the signature is; ID.1000 where it is nobody's. An unknown key takes as long as a wrong signature. */
@@ -40,10 +57,17 @@ export class AccessKeys {
     const key = await this.#database.sql
       .selectFrom('accessKey')
       .innerJoin('account', 'account.uuid', 'accessKey.accountUuid')
-      .select(['accessKey.secret', 'accessKey.state', 'account.uuid', 'account.type'])
+      .select([
+        'accessKey.uuid as keyUuid',
+        'accessKey.secret',
+        'accessKey.state',
+        'account.uuid',
+        'account.type',
+      ])
       .where('accessKey.AccessKeyID', '=', signed.id)
       .executeTakeFirst();
-    const expected = signatureOf(key?.secret ?? 'nobody', signed.method, signed.date, signed.path);
+    const secret = key ? this.#secrets.open(key.secret, ownerOf(key.keyUuid)) : 'nobody';
+    const expected = signatureOf(secret, signed.method, signed.date, signed.path);
     const right = isSame(signed.signature, expected);
     // ZStack's Go client looks for these words.
     if (!key) throw new IngotError('ID.1000', `there is no access key id ${signed.id}`);
@@ -54,6 +78,10 @@ export class AccessKeys {
   }
 }
 
+/** Characters of a secret; what is kept of it is longer. */
+const LONGEST_SECRET = 40;
+const ownerOf = (uuid: string) => `access key ${uuid}`;
+
 function isSame(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);
@@ -62,6 +90,7 @@ function isSame(given: string, expected: string): boolean {
 export function accessKeyOperations(parts: {
   database: Database;
   clock: Clock;
+  secrets: SecretBox;
 }): Operations<AccessKeyMessages> {
   return {
     async createAccessKey({ parameters, caller }) {
@@ -85,7 +114,7 @@ export function accessKeyOperations(parts: {
             accountUuid,
             userUuid: accountUuid,
             AccessKeyID,
-            secret,
+            secret: parts.secrets.seal(secret, ownerOf(uuid)),
             state: 'Enabled',
             ...bornAt(parts.clock.now()),
           })

@@ -3,6 +3,7 @@ import type { Operations } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Resource } from '../kernel/resource.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import { accessKeyOperations } from './access-keys.ts';
 import { accountOperations as accountsOperations } from './accounts.ts';
 import { sessionOperations } from './log-in.ts';
@@ -19,6 +20,7 @@ export function accountOperations(parts: {
   resources: ReadonlyMap<string, Resource>;
   clock: Clock;
   log: Log;
+  secrets: SecretBox;
 }): Operations<typeof messages> {
   return {
     ...sessionOperations(parts),

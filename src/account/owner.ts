@@ -85,8 +85,8 @@ export const AccessKey = defineResource({
     lastOpDate: LAST_OP_DATE,
   },
   columns: {
-    // Kept as it is: the service needs it to check signatures. Told once, when the key is made.
-    secret: text('', { max: 40, secret: true }),
+    // Sealed: the service needs it as it is to check signatures. Told once, when the key is made.
+    secret: text('', { max: 255, secret: true }),
   },
   references: { account: { to: Account, by: 'accountUuid', doc: 'Whose calls it signs.' } },
 });

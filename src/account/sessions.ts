@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Database, Sql, SqlTransaction } from '../database/database.ts';
+import { Statement } from '../database/statement.ts';
 import type { Settings } from '../global-config/settings.ts';
 import type { Caller } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -10,6 +11,22 @@ import type { Account, Session } from './account.ts';
 import { SESSION_MOST, SESSION_TIMEOUT } from './settings.ts';
 
 type SessionInventory = InventoryOf<typeof Session>;
+
+interface OpenSession {
+  accountUuid: string;
+  type: SessionInventory['userType'];
+  expiredDate: number;
+  createDate: number;
+}
+
+/** By the digest of its uuid. */
+const OPEN_SESSION = new Statement<OpenSession>((on) =>
+  on
+    .selectFrom('session')
+    .innerJoin('account', 'account.uuid', 'session.accountUuid')
+    .select(['account.uuid as accountUuid', 'account.type', 'session.expiredDate', 'session.createDate'])
+    .where('digest', '=', ''),
+);
 
 /** Who may call, by the uuid that the Authorization header carries. */
 export class Sessions {
@@ -84,12 +101,7 @@ export class Sessions {
   }
 
   async #find(on: Sql, uuid: string) {
-    const row = await on
-      .selectFrom('session')
-      .innerJoin('account', 'account.uuid', 'session.accountUuid')
-      .select(['account.uuid as accountUuid', 'account.type', 'session.expiredDate', 'session.createDate'])
-      .where('digest', '=', digestOf(uuid))
-      .executeTakeFirst();
+    const [row] = await OPEN_SESSION.run(on, [digestOf(uuid)]);
     return row && row.expiredDate > this.#clock.now() ? row : undefined;
   }
 }

@@ -2,6 +2,9 @@ import { bytes, choice, text, uuid } from '../kernel/field.ts';
 import { CREATE_DATE, DESCRIPTION, LAST_OP_DATE, NAME, UUID } from '../kernel/properties.ts';
 import { defineResource, type RowOf } from '../kernel/resource.ts';
 import { Zone } from '../zone/zone.ts';
+import { LocalStorage } from './local/local-storage.ts';
+import { S3Storage } from './s3/s3-storage.ts';
+import { SftpStorage } from './sftp/sftp-storage.ts';
 
 export const BackupStorage = defineResource({
   name: 'BackupStorage',
@@ -19,7 +22,14 @@ export const BackupStorage = defineResource({
     availableCapacity: bytes(
       'totalCapacity less the real sizes of the images on it, those being taken in included, in bytes.',
     ),
-    type: choice('What kind it is.', { LocalBackupStorage: "a directory of the service's own machine" }),
+    type: choice('What kind it is.', {
+      [LocalStorage.type]: LocalStorage.doc,
+      [S3Storage.type]: S3Storage.doc,
+      [SftpStorage.type]: SftpStorage.doc,
+    }),
+    ...LocalStorage.fields,
+    ...S3Storage.fields,
+    ...SftpStorage.fields,
     state: choice('Set by the administrator.', {
       Enabled: 'may be used',
       Disabled: 'no image may be added to it or read from it',
@@ -29,8 +39,17 @@ export const BackupStorage = defineResource({
       Connected: 'reachable',
       Disconnected: 'not reachable; tried again by itself',
     }),
+    statusReason: text("Why it can't be reached, while it is Disconnected.", {
+      optional: true,
+      max: 2048,
+      since: 'ingot',
+    }),
     createDate: CREATE_DATE,
     lastOpDate: LAST_OP_DATE,
+  },
+  columns: {
+    /** Passwords and keys, as JSON by their parameters' names, sealed (kernel/secret-box.ts). */
+    secrets: text('', { optional: true, secret: true, max: 65_536 }),
   },
   aliases: {
     zone: ['zoneRef', 'zone'],

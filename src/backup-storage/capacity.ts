@@ -34,7 +34,11 @@ export function noRoom(storageName: string, bytes: number, available: number): I
   return new IngotError(
     'BS.1006',
     `backup storage '${storageName}' has no room for ${formatSize(bytes)} (${bytes} bytes): ${formatSize(Math.max(0, available))} are left`,
-    { elaboration: 'Delete images from it, or name another backup storage.', retryable: true },
+    {
+      elaboration: 'Delete images from it, or name another backup storage.',
+      retryable: true,
+      opaque: { bytes },
+    },
   );
 }
 

@@ -29,16 +29,24 @@ export function candidateStorages(on: Sql, bytes: number, zoneUuid?: string): Pr
 export async function chooseStorage(
   tx: SqlTransaction,
   bytes: number,
-  random: Random = (limit) => randomInt(limit),
+  random?: Random,
   /** Only those attached to this zone. */
   zoneUuid?: string,
 ): Promise<string> {
   const candidates = await candidateStorages(tx, bytes, zoneUuid);
-  const chosen = candidates[candidates.length > 0 ? random(candidates.length) : 0];
-  if (chosen) return chosen.uuid;
+  const chosen = pickStorage(candidates, random);
+  if (chosen !== undefined) return chosen;
   throw new IngotError(
     'BS.1003',
     `no backup storage can take the image: none is Enabled, Connected, attached to ${zoneUuid === undefined ? 'a zone' : `the zone ${zoneUuid}`} and has more than ${formatSize(bytes)} left`,
     { elaboration: "See 'QueryBackupStorage'; add one with 'AddLocalBackupStorage'." },
   );
+}
+
+/** One of the candidates at random; undefined where there is none. */
+export function pickStorage(
+  candidates: readonly { uuid: string }[],
+  random: Random = (limit) => randomInt(limit),
+): string | undefined {
+  return candidates.length === 0 ? undefined : candidates[random(candidates.length)]?.uuid;
 }

@@ -1,11 +1,12 @@
 import type { Database, SqlTransaction } from '../database/database.ts';
-import type { JobOperation } from '../job/operation.ts';
+import { type JobOperation, LeaseLost } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { BackupStorages } from './backup-storages.ts';
-import { retireLocalBackupStorage } from './local/marker.ts';
+import type { StorageRow } from './kind.ts';
 import type { DeleteBackupStorage } from './messages.ts';
+import { requireStorage } from './update.ts';
 
 /** What other folders keep on backup storages, as deleting one has to know it. */
 export interface StorageContents {
@@ -29,9 +30,11 @@ export function contentsOfAll(all: readonly StorageContents[]): StorageContents 
 
 interface Checkpoint {
   uuid: string;
-  type: 'LocalBackupStorage';
-  url: string;
   enforcing: boolean;
+  /** What it was before it was disabled to be emptied. */
+  state: StorageRow['state'];
+  /** True when no row says any longer that something is on it. */
+  takenOut?: boolean;
   /** True when nothing is left on it, and it may be a storage no longer. */
   emptied?: boolean;
 }
@@ -44,74 +47,76 @@ export function deleteBackupStorage(parts: {
   log: Log;
 }): JobOperation<typeof DeleteBackupStorage, Checkpoint> {
   return {
-    /** The rows go first, so that none is ever without its bytes; then the bytes. */
     async admit({ parameters: { uuid, deleteMode } }, tx) {
-      const storage = await tx
-        .selectFrom('backupStorage')
-        .select(['uuid', 'name', 'type', 'url'])
-        .where('uuid', '=', uuid)
-        .executeTakeFirst();
-      if (!storage) throw new IngotError('SYS.1003', `there is no BackupStorage with the uuid ${uuid}`);
+      const { state } = await requireStorage(tx, uuid);
       const enforcing = deleteMode === 'Enforcing';
-      if (!enforcing) {
-        await parts.contents.requireIdle(tx, uuid);
-        await reachable(storage.name, () => parts.storages.driverOf(storage).ping());
-      }
-      await parts.contents.takeOut(tx, uuid);
-      await tx
-        .updateTable('backupStorage')
-        .set((row) => ({
-          state: 'Disabled' as const,
-          availableCapacity: row.ref('totalCapacity'),
-          lastOpDate: parts.clock.now(),
-        }))
-        .where('uuid', '=', uuid)
-        .execute();
-      return { target: uuid, checkpoint: { uuid, type: storage.type, url: storage.url, enforcing } };
+      if (!enforcing) await parts.contents.requireIdle(tx, uuid);
+      // Nothing new comes to it from here on.
+      await setState(tx, uuid, 'Disabled', parts.clock.now());
+      return { target: uuid, checkpoint: { uuid, enforcing, state } };
     },
 
+    /** The rows go first, so that none is ever without its bytes; then the bytes; then the storage. */
     async run(job) {
-      const { uuid, url, enforcing, emptied } = job.checkpoint;
-      const driver = parts.storages.driverOf(job.checkpoint);
+      const { uuid, enforcing } = job.checkpoint;
+      if (!job.checkpoint.takenOut) {
+        if (!enforcing) await requireReachable(parts, uuid);
+        await parts.database.transaction(async (tx) => {
+          if (!enforcing) await parts.contents.requireIdle(tx, uuid);
+          await parts.contents.takeOut(tx, uuid);
+          await tx
+            .updateTable('backupStorage')
+            .set((row) => ({ availableCapacity: row.ref('totalCapacity'), lastOpDate: parts.clock.now() }))
+            .where('uuid', '=', uuid)
+            .execute();
+        });
+        await job.save({ ...job.checkpoint, takenOut: true });
+      }
       try {
-        if (!emptied) {
+        const driver = await parts.storages.driver(uuid);
+        if (!job.checkpoint.emptied) {
           for await (const object of driver.list('')) await driver.remove(object.path);
           // Before it ceases to be a storage: after a death in between, it could not be looked into again.
           await job.save({ ...job.checkpoint, emptied: true });
         }
-        await parts.storages.forget(uuid);
-        await retireLocalBackupStorage({ root: url, uuid });
+        await driver.retire();
       } catch (error) {
-        if (!enforcing) throw error;
-        parts.log.warn(
-          { storage: uuid, err: error },
-          'bytes were left behind on a backup storage deleted by force',
-        );
-        await parts.storages.forget(uuid);
+        if (!enforcing || error instanceof LeaseLost) throw error;
+        parts.storages.noteLeftBehind(uuid, error);
       }
+      await parts.storages.forget(uuid);
       return async (tx) => {
         await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
         return {};
       };
     },
 
-    /** Its images are gone already; the storage stays, Disabled, and can be deleted again, if it still is one. */
+    /** Where its images are gone already, the storage stays, Disabled, and can be deleted again, if it still is one. */
     async undo(job) {
-      const { uuid, emptied } = job.checkpoint;
+      const { uuid, state, takenOut, emptied } = job.checkpoint;
       return async (tx) => {
         if (emptied) await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
+        else if (!takenOut) await setState(tx, uuid, state, parts.clock.now());
       };
     },
   };
 }
 
-async function reachable(name: string, ping: () => Promise<void>): Promise<void> {
+async function setState(tx: SqlTransaction, uuid: string, state: StorageRow['state'], now: number) {
+  await tx.updateTable('backupStorage').set({ state, lastOpDate: now }).where('uuid', '=', uuid).execute();
+}
+
+async function requireReachable(
+  { database, storages }: { database: Database; storages: BackupStorages },
+  uuid: string,
+): Promise<void> {
   try {
-    await ping();
+    await (await storages.driver(uuid)).ping();
   } catch (cause) {
+    const storage = await requireStorage(database.sql, uuid);
     throw new IngotError(
       'SYS.1004',
-      `backup storage '${name}' can't be reached, so that the copies on it can't be removed`,
+      `backup storage '${storage.name}' can't be reached, so that the copies on it can't be removed`,
       {
         cause,
         elaboration:

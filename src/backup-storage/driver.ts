@@ -7,7 +7,8 @@
  * trying again can help.
  */
 
-import type { WriteOptions, Writer } from '../transfer/sink.ts';
+import type { Steps } from '../kernel/steps.ts';
+import { type CommitOptions, WRITER_STEPS, type WriteOptions, type Writer } from '../transfer/sink.ts';
 
 export interface StoreCapacity {
   /** Size of the file system or the bucket's quota. */
@@ -19,6 +20,7 @@ export interface StoreCapacity {
 /** What transfers write to is what stores offer; the contract stands there. */
 export type StoreWriter = Writer;
 export type CreateOptions = WriteOptions;
+export type { CommitOptions };
 
 export interface StoreObject {
   path: string;
@@ -35,6 +37,13 @@ export interface ObjectReader {
 }
 
 export interface BackupStorageDriver {
+  /**
+   * Makes the place this storage, and marks it so that nothing else is taken for it; what is missing of it is made.
+   * Done twice for the same storage is success. SYS.1007 where the place is another storage's or holds something else.
+   */
+  initialise(): Promise<void>;
+  /** Makes the place a plain one again, if it is this storage's; what else lies in it stays. */
+  retire(): Promise<void>;
   /** Fulfilled when the storage can be reached, is the one it was, and can be written; rejects saying why not. */
   ping(): Promise<void>;
   capacity(): Promise<StoreCapacity>;
@@ -53,6 +62,11 @@ export interface BackupStorageDriver {
    */
   openForReading?(path: string, options?: { partial?: boolean }): Promise<ObjectReader>;
   /**
+   * The file of this machine that holds the object, or what an unfinished `create` has written of it, for programs
+   * that want a name; absent where there is no such file.
+   */
+  localFile?(path: string, options?: { partial?: boolean }): string;
+  /**
    * Makes the file `target` (absolute, not there yet) the same as the object without moving its bytes: the same
    * file under a second name, or one that shares its blocks. False where that can't be; absent where it never can.
    */
@@ -63,3 +77,10 @@ export interface BackupStorageDriver {
   location(path: string): string;
   close(): Promise<void>;
 }
+
+/** What a driver changes (kernel/steps.ts). */
+export const BACKUP_STORAGE_STEPS = {
+  create: { gives: WRITER_STEPS },
+  link: {},
+  remove: {},
+} as const satisfies Steps<BackupStorageDriver>;

@@ -1,7 +1,6 @@
-import { boolean, bytes, choice, list, text, uuid } from '../kernel/field.ts';
+import { boolean, bytes, choice, list, optional, text, uuid } from '../kernel/field.ts';
 import {
   answerOf,
-  CREATION_PARAMETERS,
   DELETION_PARAMETERS,
   defineMessage,
   defineQuery,
@@ -11,28 +10,14 @@ import {
 import { DESCRIPTION, NAME } from '../kernel/properties.ts';
 import { BackupStorage } from './backup-storage.ts';
 
+// Each kind's own calls stand in its folder.
+export * from './local/messages.ts';
+export * from './s3/messages.ts';
+export * from './sftp/messages.ts';
+
 const zstackPackage = 'org.zstack.header.storage.backup';
 const about = { resource: BackupStorage, zstackPackage };
-
-export const AddLocalBackupStorage = defineMessage({
-  ...about,
-  name: 'AddLocalBackupStorage',
-  doc: "Makes a directory of the service's machine a backup storage, attached to the default zone.",
-  source: 'related-chapters.md, Backup storage',
-  caller: 'admin',
-  kind: 'job',
-  route: 'POST /backup-storage/local',
-  parameters: {
-    name: NAME,
-    description: DESCRIPTION,
-    url: text('Absolute path of a directory; made if it does not exist, and otherwise empty.', {
-      max: 2048,
-      rule: { says: 'an absolute path such as /srv/images', test: (path) => path.startsWith('/') },
-    }),
-    ...CREATION_PARAMETERS,
-  },
-  answer: inventoryOf(BackupStorage),
-});
+const STORAGE = uuid('The backup storage.', { references: 'BackupStorage' });
 
 export const QueryBackupStorage = defineQuery(BackupStorage, {
   route: 'GET /backup-storage',
@@ -49,7 +34,7 @@ export const DeleteBackupStorage = defineMessage({
   kind: 'job',
   route: 'DELETE /backup-storage/{uuid}',
   parameters: {
-    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    uuid: STORAGE,
     ...DELETION_PARAMETERS,
   },
   answer: nothing,
@@ -65,10 +50,72 @@ export const ChangeBackupStorageState = defineMessage({
   kind: 'change',
   route: 'PUT /backup-storage/{uuid}/actions',
   parameters: {
-    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    uuid: STORAGE,
     stateEvent: choice('What to do.', { enable: 'state becomes Enabled', disable: 'state becomes Disabled' }),
   },
   answer: inventoryOf(BackupStorage),
+});
+
+export const UpdateBackupStorage = defineMessage({
+  ...about,
+  name: 'UpdateBackupStorage',
+  doc: 'Changes what a backup storage says of itself; what is not given stays as it is.',
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: { uuid: STORAGE, name: optional(NAME), description: DESCRIPTION },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const ReconnectBackupStorage = defineMessage({
+  ...about,
+  name: 'ReconnectBackupStorage',
+  doc: 'Connects a backup storage anew, and says why where that fails. By itself it is tried with every ping.',
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: { uuid: STORAGE },
+  answer: inventoryOf(BackupStorage),
+});
+
+const ZONE = uuid('The zone.', { references: 'Zone' });
+
+export const AttachBackupStorageToZone = defineMessage({
+  ...about,
+  name: 'AttachBackupStorageToZone',
+  doc: "Lets a zone's primary storages use a backup storage.",
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'POST /zones/{zoneUuid}/backup-storage/{backupStorageUuid}',
+  parameters: { zoneUuid: ZONE, backupStorageUuid: STORAGE },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const DetachBackupStorageFromZone = defineMessage({
+  ...about,
+  name: 'DetachBackupStorageFromZone',
+  doc: "Keeps a zone's primary storages from using a backup storage.",
+  source: 'zstack-api.md 3.1',
+  caller: 'admin',
+  kind: 'change',
+  route: 'DELETE /zones/{zoneUuid}/backup-storage/{backupStorageUuid}',
+  parameters: { zoneUuid: ZONE, backupStorageUuid: STORAGE },
+  answer: inventoryOf(BackupStorage),
+});
+
+export const GetBackupStorageTypes = defineMessage({
+  ...about,
+  name: 'GetBackupStorageTypes',
+  doc: 'The types of backup storages that can be added.',
+  source: 'zstack-api.md 3.1',
+  caller: 'account',
+  kind: 'sync',
+  route: 'GET /backup-storage/types',
+  parameters: {},
+  answer: answerOf({ types: list('The types.', text('')) }),
 });
 
 export const GetBackupStorageCapacity = defineMessage({

@@ -1,7 +1,6 @@
 /** What a call answered, for people and for programs. */
 import type { ErrorBody } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
-import type { HttpAnswer } from './client.ts';
 import { describeError } from './describe-error.ts';
 import { renderListing } from './listing.ts';
 import { renderTable } from './table.ts';
@@ -19,14 +18,14 @@ export interface Presentation {
 export function showAnswer(
   terminal: Terminal,
   message: Message,
-  answer: HttpAnswer,
+  answer: Members,
   { json, quiet, fields }: Presentation,
 ): void {
   if (json) {
-    terminal.print(sortedJson(answer.members));
+    terminal.print(sortedJson(answer));
     return;
   }
-  const { inventory, inventories, failures, total, schema: _, ...rest } = answer.members;
+  const { inventory, inventories, failures, total, ...rest } = answer;
   const shape = message.answer;
   if (shape.kind === 'inventory' && isMembers(inventory)) terminal.print(renderListing(shape.of, inventory));
   else if (shape.kind === 'inventories' && Array.isArray(inventories)) {
@@ -38,8 +37,7 @@ export function showAnswer(
     else if (!quiet) terminal.remark(`no ${shape.of.name} matches`);
   } else if (shape.kind === 'inventories' && typeof total === 'number') terminal.print(String(total));
   else if (shape.kind === 'fields') {
-    const { schema: __, ...members } = answer.members;
-    terminal.print(renderListing(shape.fields, members));
+    terminal.print(renderListing(shape.fields, answer));
   } else if (shape.kind === 'nothing' && !quiet) terminal.remark(`${message.name}: done`);
   if (shape.kind === 'inventory' && Object.keys(rest).length > 0) terminal.print(renderListing({}, rest));
   warnOf(terminal, failures);

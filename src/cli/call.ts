@@ -1,14 +1,12 @@
 /** One call, from its words to what it answers. */
 import type { Message } from '../kernel/message.ts';
-import { showAnswer } from './answer.ts';
-import type { HttpAnswer } from './client.ts';
+import { showAnswer, sortedJson } from './answer.ts';
 import type { CommandContext } from './context.ts';
 import { download } from './download.ts';
 import { restsUntilNextStart, waitForJob } from './job.ts';
 import { localParameters, takeLocal } from './local-files.ts';
 import type { Options } from './options.ts';
 import { readParameters } from './parameters.ts';
-import { jobUuidOf } from './request.ts';
 import { upload } from './upload.ts';
 
 /** Fulfilled with what the service answered, which is shown by then. */
@@ -17,7 +15,7 @@ export async function call(
   message: Message,
   words: readonly string[],
   options: Options,
-): Promise<HttpAnswer> {
+): Promise<Record<string, unknown>> {
   if (message.answer.kind === 'file') return download(context, message, words, options);
   if (localParameters(message).file) {
     const { value: file, rest } = takeLocal(words, 'file');
@@ -25,21 +23,21 @@ export async function call(
   }
   const { terminal, connection } = context;
   const parameters = readParameters(message, words);
-  const accepted = await connection.send(message, parameters);
+  const sent = await connection.send(message, parameters);
   const { json, quiet } = options;
   const silent = json || quiet;
-  if (accepted.status !== 202) {
-    const fields = typeof parameters.fields === 'string' ? parameters.fields.split(',') : undefined;
-    showAnswer(terminal, message, accepted, { json, quiet, fields });
-    return accepted;
+  if ('answer' in sent) {
+    const fields = Array.isArray(parameters.fields) ? parameters.fields.map(String) : undefined;
+    showAnswer(terminal, message, sent.answer, { json, quiet, fields });
+    return sent.answer;
   }
-  const job = jobUuidOf(accepted);
+  const { job } = sent;
   if (!options.wait) {
-    if (json) showAnswer(terminal, message, accepted, { json, quiet });
-    else terminal.print(job);
+    const begun = { uuid: job };
+    terminal.print(json ? sortedJson(begun) : job);
     const { stop } = await connection.server();
     if (stop && !silent) terminal.remark(`The job ${restsUntilNextStart(context.lasting)}.`);
-    return accepted;
+    return begun;
   }
   const answer = await waitForJob({ ...context, message, job, silent, printUuid: !json });
   showAnswer(terminal, message, answer, { json, quiet });

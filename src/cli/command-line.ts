@@ -8,7 +8,6 @@ import { EXIT } from './exit-codes.ts';
 import { fail } from './failure.ts';
 import { Interrupts } from './interrupts.ts';
 import { type Options, readOptions } from './options.ts';
-import { findMessage } from './parameters.ts';
 import type { StartService } from './server-choice.ts';
 import { Terminal } from './terminal.ts';
 
@@ -37,7 +36,6 @@ export async function runCommandLine(
       environment: process.env,
       startService,
       signal: () => interrupts.signal,
-      logIn: findMessage(messages, 'LogInByAccount', []),
       remark: (sentence) => {
         if (!options.json && !options.quiet) terminal.remark(sentence);
       },

@@ -2,7 +2,6 @@
 
 import type { Message } from '../kernel/message.ts';
 import { call } from './call.ts';
-import type { HttpAnswer } from './client.ts';
 import type { CommandContext } from './context.ts';
 import { usageError } from './exit-codes.ts';
 import { COMMANDS, commandHelp, generalHelp, messageHelp } from './help.ts';
@@ -15,7 +14,7 @@ export async function runCommand(
   context: CommandContext,
   words: readonly string[],
   options: Options,
-): Promise<HttpAnswer | undefined> {
+): Promise<Record<string, unknown> | undefined> {
   const [name, ...rest] = words;
   const { terminal, messages } = context;
   if (name === undefined || name === 'help' || options.help) {

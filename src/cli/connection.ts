@@ -1,13 +1,11 @@
 /** The service of a command: chosen when it is first needed, with a session of the user's. */
 import { readFile } from 'node:fs/promises';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { sha512 } from '../account/password.ts';
-import type { ErrorBody } from '../kernel/errors.ts';
+import { Ingot, IngotError, type Job, type Sent } from '../client/ingot.ts';
 import type { Message } from '../kernel/message.ts';
-import { type Exchange, exchange, type HttpAnswer, NotReached, openExchange } from './client.ts';
 import { Refused } from './describe-error.ts';
 import { Ending, EXIT } from './exit-codes.ts';
-import { jobUuidOf, PREFIX, requestOf } from './request.ts';
+import { fetchOverHttp, NotReached } from './http.ts';
 import { type Choice, chooseServer, type Server } from './server-choice.ts';
 import { SessionFile } from './session-file.ts';
 
@@ -16,8 +14,6 @@ const ADMINISTRATOR = 'admin';
 
 export interface ConnectionOptions extends Omit<Choice, 'signal'> {
   signal: () => AbortSignal;
-  /** The declaration of the log-in. */
-  logIn: Message;
   remark: (sentence: string) => void;
 }
 
@@ -52,49 +48,55 @@ export class Connection {
     return server;
   }
 
-  /** One HTTP exchange without a session. */
-  async ask(request: Exchange): Promise<HttpAnswer> {
-    const { address } = await this.server();
-    return exchange(address, request, this.#options.signal());
-  }
-
-  /** As `ask`, with the answer's headers too. */
-  async exchange(request: Exchange): Promise<HttpAnswer & { headers: IncomingHttpHeaders }> {
-    const { address } = await this.server();
-    return exchange(address, request, this.#options.signal());
-  }
-
-  /** For what answers with bytes, with a session. Rejects with Refused where the service says no. */
-  async open(request: Exchange): Promise<IncomingMessage> {
-    const { address } = await this.server();
-    const signal = this.#options.signal();
-    const attempt = async (session: string) => openExchange(address, { ...request, session }, signal);
-    const { session } = await this.logged();
-    const answer = await attempt(session);
-    if ((answer.statusCode ?? 0) < 300) return answer;
-    answer.resume();
-    // The head alone does not say why: asked for one byte, the error has a body.
-    const why = { ...request, method: 'GET', headers: { range: 'bytes=0-0' } };
-    const told = await exchange(address, { ...why, session }, signal);
-    if (isSessionOver(told)) return attempt((await this.#renew()).session);
-    accepted(told);
-    return attempt(session);
-  }
-
   /** Sends a call, with a session where it needs one. Rejects with Refused where the service says no. */
-  async send(message: Message, parameters: Readonly<Record<string, unknown>>): Promise<HttpAnswer> {
-    const request = requestOf(message, parameters);
-    if (message.caller === 'anyone') return accepted(await this.ask(request));
-    const { session } = await this.logged();
-    const answer = await this.ask({ ...request, session });
-    if (!(await this.#isSessionOver(answer))) return accepted(answer);
-    return accepted(await this.ask({ ...request, session: (await this.#renew()).session }));
+  async send(message: Message, parameters: Readonly<Record<string, unknown>>): Promise<Sent> {
+    const send = (session?: string) =>
+      this.#ask((ingot, options) => ingot.send(message, parameters, options), session);
+    return message.caller === 'anyone' ? send() : this.#withSession(send);
   }
 
-  /** An asynchronous call is accepted whoever calls; what is wrong with the session stands in the first poll. */
-  async #isSessionOver(answer: HttpAnswer): Promise<boolean> {
-    if (answer.status !== 202) return isSessionOver(answer);
-    return isSessionOver(await this.ask({ method: 'GET', path: `${PREFIX}/api-jobs/${jobUuidOf(answer)}` }));
+  /** The bytes of an image, as `Ingot.download` gives them. Rejects with Refused where the service says no. */
+  download(uuid: string, headers: Record<string, string>): Promise<Response> {
+    return this.#withSession((session) =>
+      this.#ask((ingot, { signal }) => ingot.download(uuid, { headers, signal }), session),
+    );
+  }
+
+  /** One HTTP exchange that is no call and needs no session, at a path below the service's address. */
+  async fetch(path: string, init: RequestInit): Promise<Response> {
+    const { address } = await this.server();
+    return fetchOverHttp(address + path, { ...init, signal: this.#options.signal() });
+  }
+
+  /** What has become of a job by now. */
+  look(job: string): Promise<Job> {
+    return this.#ask((ingot, { signal }) => ingot.look(job, signal));
+  }
+
+  /** Once more with a new session where the one in use is over. */
+  async #withSession<T>(ask: (session: string) => Promise<T>): Promise<T> {
+    const { session } = await this.logged();
+    try {
+      return await ask(session);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.body.code !== 'ID.1001') throw error;
+    }
+    return ask((await this.#renew()).session);
+  }
+
+  /** Errors are those of the command line: Refused, NotReached, Ending(interrupted). */
+  async #ask<T>(
+    ask: (ingot: Ingot, options: { signal: AbortSignal }) => Promise<T>,
+    session?: string,
+  ): Promise<T> {
+    const { address } = await this.server();
+    const ingot = new Ingot({ address, fetch: fetchOverHttp, ...(session !== undefined && { session }) });
+    try {
+      return await ask(ingot, { signal: this.#options.signal() });
+    } catch (error) {
+      if (!(error instanceof IngotError)) throw error;
+      throw error.cause instanceof Ending ? error.cause : new Refused(error.toBody());
+    }
   }
 
   /** The session in use: the kept one, or a new one of the administrator's. Ending(unreachable) where there is none. */
@@ -105,10 +107,11 @@ export class Connection {
   }
 
   async logIn(account: string, password: string): Promise<void> {
-    const answer = await this.send(this.#options.logIn, { accountName: account, password: sha512(password) });
-    const { uuid } = answer.members.inventory as { uuid: string };
-    this.#kept = { account, session: uuid };
-    await (await this.#file()).write(account, uuid);
+    const { inventory } = await this.#ask((ingot, options) =>
+      ingot.logInByAccount({ accountName: account, password: sha512(password) }, options),
+    );
+    this.#kept = { account, session: inventory.uuid };
+    await (await this.#file()).write(account, inventory.uuid);
   }
 
   /** Forgets the session; the account whose it was. */
@@ -160,7 +163,7 @@ export class Connection {
     const password = ours ? (await readFile(data.passwordFile, 'utf8').catch(() => '')).trim() : '';
     if (password === '') {
       // Where nobody listens, logging in would not help.
-      await this.ask({ method: 'GET', path: '/healthz' });
+      await this.#ask((ingot, options) => ingot.getVersion({}, options));
       throw new Ending(EXIT.unreachable, `you are not logged in at ${address}`, 'Log in first: ingot login');
     }
     try {
@@ -175,21 +178,4 @@ export class Connection {
     }
     return this.#kept ?? Promise.reject(new NotReached(address, 'no session was given'));
   }
-}
-
-function isSessionOver(answer: HttpAnswer): boolean {
-  return (answer.members.error as ErrorBody | undefined)?.code === 'ID.1001';
-}
-
-/** The answer, or what is wrong with it as a rejection. */
-export function accepted(answer: HttpAnswer): HttpAnswer {
-  if (answer.status < 300) return answer;
-  const error = answer.members.error as ErrorBody | undefined;
-  if (error && typeof error.code === 'string') throw new Refused(error);
-  throw new Refused({
-    code: `HTTP ${answer.status}`,
-    description: '',
-    details: answer.text.slice(0, 500).trim() || 'the answer is empty',
-    elaboration: 'This is no answer of an Ingot; is the address right?',
-  });
 }

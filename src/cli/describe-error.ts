@@ -16,7 +16,8 @@ export class Refused extends Ending {
 export function describeError(body: ErrorBody, depth = 0): string {
   const margin = '  '.repeat(depth);
   const lines = [`${margin}${body.code}: ${printable(body.details ?? body.description)}`];
-  if (body.elaboration) lines.push(`${margin}  ${printable(body.elaboration)}`);
+  // It may point at a place in the line above.
+  for (const line of body.elaboration?.split('\n') ?? []) lines.push(`${margin}  ${printable(line)}`);
   const causes = [...(body.cause ? [body.cause] : []), ...(body.causes ?? [])];
   for (const cause of causes) lines.push(describeError(cause, depth + 1));
   return lines.join('\n');

@@ -2,17 +2,15 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import { basename, join } from 'node:path';
 import type { Message } from '../kernel/message.ts';
 import { sortedJson } from './answer.ts';
-import { type HttpAnswer, NotReached } from './client.ts';
 import type { CommandContext } from './context.ts';
 import { Ending, EXIT, usageError } from './exit-codes.ts';
+import { NotReached } from './http.ts';
 import { takeLocal } from './local-files.ts';
 import type { Options } from './options.ts';
 import { readParameters } from './parameters.ts';
-import { requestOf } from './request.ts';
 import { TransferDisplay } from './transfer-display.ts';
 
 /** How long a service that went away is waited for, in milliseconds. */
@@ -20,7 +18,7 @@ const PATIENCE = 60_000;
 const PAUSE = 500;
 
 interface Remote {
-  path: string;
+  uuid: string;
   size: number;
   sha256: string;
   name: string;
@@ -32,11 +30,11 @@ export async function download(
   message: Message,
   words: readonly string[],
   options: Options,
-): Promise<HttpAnswer> {
+): Promise<Record<string, unknown>> {
   const { terminal, connection, interrupts } = context;
   const { value: to, rest } = takeLocal(words, 'to');
-  const { path } = requestOf(message, readParameters(message, rest));
-  const remote = await lookAt(context, path);
+  const { uuid } = readParameters(message, rest);
+  const remote = await lookAt(context, String(uuid));
   const target = await targetOf(to, remote.name);
   const part = `${target}.part`;
   const silent = options.json || options.quiet;
@@ -58,24 +56,25 @@ export async function download(
   }
   await rename(part, target);
   terminal.wipe();
-  const members = { file: target, size: remote.size, sha256Sum: remote.sha256 };
-  if (options.json) terminal.print(sortedJson(members));
+  const answer = { file: target, size: remote.size, sha256Sum: remote.sha256 };
+  if (options.json) terminal.print(sortedJson(answer));
   else terminal.print(target);
   await connection.server();
-  return { status: 200, members, text: '' };
+  return answer;
 }
 
-/** Size, digest and name, by a HEAD; its error, which has no body, is asked for once more. */
-async function lookAt({ connection }: CommandContext, path: string): Promise<Remote> {
-  const head = await connection.open({ method: 'HEAD', path });
-  head.resume();
-  const { etag, 'content-length': length, 'content-disposition': disposition } = head.headers;
-  const sha256 = /^"([0-9a-f]{64})"$/.exec(etag ?? '')?.[1];
-  if (sha256 === undefined || length === undefined) {
+/** Size, digest and name, by asking for one byte. */
+async function lookAt({ connection }: CommandContext, uuid: string): Promise<Remote> {
+  const { headers, body } = await connection.download(uuid, { range: 'bytes=0-0' });
+  await body?.cancel();
+  const sha256 = /^"([0-9a-f]{64})"$/.exec(headers.get('etag') ?? '')?.[1];
+  const size = /^bytes 0-0\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1];
+  if (sha256 === undefined || size === undefined) {
     throw new Ending(EXIT.failed, 'the service does not say how large the image is, and what its digest is');
   }
-  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition ?? '')?.[1] ?? 'image';
-  return { path, size: Number(length), sha256, name: basename(decodeURIComponent(encoded)) };
+  const disposition = headers.get('content-disposition') ?? '';
+  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1] ?? 'image';
+  return { uuid, size: Number(size), sha256, name: basename(decodeURIComponent(encoded)) };
 }
 
 async function targetOf(to: string | undefined, name: string): Promise<string> {
@@ -117,14 +116,14 @@ async function fetchAll(
       const before = done;
       try {
         for await (const piece of await body(context, remote, done)) {
-          await write(file, piece as Buffer, part);
-          hash.update(piece as Buffer);
-          done += (piece as Buffer).length;
+          await write(file, piece, part);
+          hash.update(piece);
+          done += piece.length;
           display.show(done);
         }
         if (done > before) goneSince = undefined;
       } catch (error) {
-        if (context.interrupts.signal.aborted || !isPassing(error)) throw error;
+        if (context.interrupts.signal.aborted || !(error instanceof NotReached)) throw error;
         const now = performance.now();
         if (done > before) goneSince = undefined;
         goneSince ??= now;
@@ -142,25 +141,16 @@ async function fetchAll(
 
 const digestOf = (hash: Hash) => hash.digest('hex');
 
-async function body({ connection }: CommandContext, remote: Remote, start: number): Promise<IncomingMessage> {
-  const range = start > 0 ? { range: `bytes=${start}-`, 'if-range': `"${remote.sha256}"` } : {};
-  const answer = await connection.open({ method: 'GET', path: remote.path, headers: range });
-  if (answer.statusCode === (start > 0 ? 206 : 200)) return answer;
-  answer.destroy();
+async function body({ connection }: CommandContext, { uuid, sha256 }: Remote, start: number) {
+  const range = start > 0 ? { range: `bytes=${start}-`, 'if-range': `"${sha256}"` } : {};
+  const answer = await connection.download(uuid, range);
+  if (answer.body && answer.status === (start > 0 ? 206 : 200)) return answer.body;
+  await answer.body?.cancel();
   throw new Ending(EXIT.failed, 'the image is another one than when the download began; call again');
 }
 
-async function write(file: FileHandle, piece: Buffer, part: string): Promise<void> {
+async function write(file: FileHandle, piece: Uint8Array, part: string): Promise<void> {
   await file.appendFile(piece).catch((error) => {
     throw new Ending(EXIT.failed, `${part} can't be written: ${error.message}`);
   });
-}
-
-/** A connection that broke: another one may not. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof NotReached) return true;
-  return (
-    error instanceof Error &&
-    ['ECONNRESET', 'ECONNREFUSED', 'EPIPE'].includes(String((error as NodeJS.ErrnoException).code))
-  );
 }

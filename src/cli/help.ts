@@ -17,8 +17,16 @@ export const COMMANDS: Record<string, { words: string; doc: string }> = {
   logout: { words: '', doc: 'forget the session' },
   shell: { words: '', doc: 'calls line by line, with history and Tab; also without any word' },
   fsck: {
-    words: '[--data DIR] [--repair] [--deep] [--json]',
+    words: '[--data DIR] [--repair] [--remove-unregistered] [--deep] [--json]',
     doc: 'check rows and bytes against each other, where no service runs; --repair removes what is bad',
+  },
+  backup: {
+    words: 'DIRECTORY [--data DIR]',
+    doc: 'write the database and the keys to a new directory, while the service runs or not',
+  },
+  restore: {
+    words: 'DIRECTORY [--data DIR] [--force]',
+    doc: 'bring back what backup has written, where no service runs; --force replaces what is there',
   },
   help: { words: '[call or command]', doc: 'the same as --help' },
 };

@@ -1,15 +1,13 @@
 /** An asynchronous call after it was accepted: waiting for its end, and what Ctrl-C does meanwhile. */
-import type { ErrorBody } from '../kernel/errors.ts';
+import type { Job } from '../client/ingot.ts';
 import type { Message } from '../kernel/message.ts';
-import { type HttpAnswer, NotReached } from './client.ts';
-import { accepted, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { Refused } from './describe-error.ts';
 import { Ending, EXIT } from './exit-codes.ts';
+import { NotReached } from './http.ts';
 import type { Interrupts } from './interrupts.ts';
-import { type Progress, readProgress } from './progress-bar.ts';
 import { ProgressDisplay } from './progress-display.ts';
 import { askKey } from './question.ts';
-import { jobUuidOf, PREFIX } from './request.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Milliseconds between two looks: the first, the longest, and what each is longer by. */
@@ -18,6 +16,8 @@ const LAST_LOOK = 500;
 const SLOWER = 1.25;
 /** How long a service that went away is waited for, in milliseconds. */
 const PATIENCE = 60_000;
+type Members = Record<string, unknown>;
+
 export interface JobCall {
   connection: Connection;
   terminal: Terminal;
@@ -37,7 +37,7 @@ export interface JobCall {
 }
 
 /** Fulfilled with the job's answer. Rejects with Refused for its error, with Ending(interrupted) when it is left alone. */
-export async function waitForJob(call: JobCall): Promise<HttpAnswer> {
+export async function waitForJob(call: JobCall): Promise<Members> {
   const { interrupts, terminal } = call;
   const display = new ProgressDisplay({ terminal, label: call.message.name, silent: call.silent });
   const state = { ended: false };
@@ -108,8 +108,8 @@ async function cancel(
 ): Promise<boolean> {
   const message = declared(messages, 'CancelLongJob');
   try {
-    const answer = await connection.send(message, { uuid: job });
-    if (answer.status === 202) await poll(connection, jobUuidOf(answer));
+    const sent = await connection.send(message, { uuid: job });
+    if ('job' in sent) await end(connection, sent.job);
     display.undoing = true;
     return true;
   } catch (error) {
@@ -144,26 +144,21 @@ async function detached({
   );
 }
 
-async function follow(
-  call: JobCall,
-  display: ProgressDisplay,
-  state: { ended: boolean },
-): Promise<HttpAnswer> {
+async function follow(call: JobCall, display: ProgressDisplay, state: { ended: boolean }): Promise<Members> {
   const { connection, terminal, job } = call;
   const { address } = await connection.server();
   let delay = FIRST_LOOK;
   let goneSince: number | undefined;
   for (;;) {
     try {
-      const answer = await connection.ask({ method: 'GET', path: `${PREFIX}/api-jobs/${job}` });
-      if (!isStillAway(answer)) {
-        if (goneSince !== undefined) terminal.remark('The service is back.');
-        goneSince = undefined;
-        if (answer.status !== 202) return accepted(answer);
-        if (display.wanted) display.show(await progressOf(call));
-      }
+      const found = await connection.look(job);
+      if (goneSince !== undefined) terminal.remark('The service is back.');
+      goneSince = undefined;
+      const answer = answerOf(found);
+      if (answer) return answer;
+      if (display.wanted) display.show({ ...found, percent: found.percent ?? 0 });
     } catch (error) {
-      if (!(error instanceof NotReached)) throw error;
+      if (!isAway(error)) throw error;
       const now = performance.now();
       if (goneSince === undefined) {
         goneSince = now;
@@ -187,29 +182,21 @@ async function follow(
   }
 }
 
-/** What a service that is only just starting answers, or a proxy whose service is gone. */
-function isStillAway({ status, members }: HttpAnswer): boolean {
-  const error = members.error as ErrorBody | undefined;
-  return error?.code === 'SYS.1010' || (status >= 502 && error === undefined);
+/** The answer of a job that is over; undefined while it is not. Refused for its error. */
+function answerOf({ answer, error }: Job): Members | undefined {
+  if (error) throw new Refused(error);
+  return answer;
 }
 
-async function progressOf({ connection, messages, job }: JobCall): Promise<Progress | undefined> {
-  try {
-    return readProgress(
-      (await connection.send(declared(messages, 'GetTaskProgress'), { apiId: job })).members,
-    );
-  } catch (error) {
-    // How far it is is nice to know; how it ends is what is waited for.
-    if (isInterrupted(error)) throw error;
-    return undefined;
-  }
+/** Not reached, or only just starting. */
+function isAway(error: unknown): error is Ending {
+  return error instanceof NotReached || (error instanceof Refused && error.body.code === 'SYS.1010');
 }
 
-/** The end of a short call. */
-export async function poll(connection: Connection, job: string): Promise<HttpAnswer> {
+/** Waits for the end of a short call. */
+async function end(connection: Connection, job: string): Promise<void> {
   for (let delay = FIRST_LOOK / 5; ; delay = Math.min(LAST_LOOK, delay * SLOWER)) {
-    const answer = await connection.ask({ method: 'GET', path: `${PREFIX}/api-jobs/${job}` });
-    if (answer.status !== 202) return accepted(answer);
+    if (answerOf(await connection.look(job))) return;
     await new Promise((done) => setTimeout(done, delay));
   }
 }

@@ -12,13 +12,7 @@ import { splitAssignment } from './words.ts';
 export function readParameters(message: Message, words: readonly string[]): Record<string, unknown> {
   if (message.query) {
     const { conditions, parameters } = readQueryWords(message, words);
-    const checked = check(message, parameters);
-    const { fields, ...rest } = checked;
-    return {
-      ...rest,
-      ...(Array.isArray(fields) && fields.length > 0 && { fields: fields.join(',') }),
-      ...(conditions.length > 0 && { q: conditions }),
-    };
+    return { ...check(message, parameters), ...(conditions.length > 0 && { conditions }) };
   }
   const given: Record<string, unknown> = {};
   for (const word of words) {

@@ -10,36 +10,21 @@ export interface Progress {
   bytesResumed?: number | undefined;
   bytesPerSecond?: number | undefined;
   secondsLeft?: number | undefined;
+  /** Of a job that waits for a free place: 1 is the next to begin. */
+  placeInLine?: number | undefined;
 }
 
 const WIDEST_BAR = 30;
 const NARROWEST_BAR = 8;
-
-/** Out of the answer of GetTaskProgress; undefined where it says nothing. */
-export function readProgress(members: Readonly<Record<string, unknown>>): Progress | undefined {
-  const [first] = Array.isArray(members.inventories)
-    ? (members.inventories as Record<string, unknown>[])
-    : [];
-  if (!first) return undefined;
-  const opaque = (first.opaque ?? {}) as Record<string, unknown>;
-  const number = (name: string) => (typeof opaque[name] === 'number' ? (opaque[name] as number) : undefined);
-  const percent = Number(first.content);
-  return {
-    percent: Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : 0,
-    bytesDone: number('bytesDone'),
-    bytesTotal: number('bytesTotal'),
-    bytesResumed: number('bytesResumed'),
-    bytesPerSecond: number('bytesPerSecond'),
-    secondsLeft: number('secondsLeft'),
-  };
-}
 
 /** `43%  1.2 GiB of 2.8 GiB  310 MiB/s  5 s left  resumed 200 MiB`. */
 export function progressText(progress: Progress): string {
   return parts(progress).join('  ');
 }
 
-function parts({ percent, bytesDone, bytesTotal, bytesResumed, bytesPerSecond, secondsLeft }: Progress) {
+function parts(progress: Progress): string[] {
+  const { percent, bytesDone, bytesTotal, bytesResumed, bytesPerSecond, secondsLeft, placeInLine } = progress;
+  if (placeInLine !== undefined) return [`waiting, number ${placeInLine} in line`];
   const shown = [`${String(Math.floor(percent)).padStart(3)}%`];
   if (bytesDone !== undefined && bytesDone > 0) {
     shown.push(

@@ -23,8 +23,8 @@ export const TYPED_OPERATORS = {
 const WITHOUT_EFFECT = new Set(['timeout', 'filterName', 'groupBy']);
 
 export interface QueryWords {
-  /** As the REST wire takes them: `name~=%cent%`. */
-  conditions: string[];
+  /** Written, as `name~=%cent%`, or in parts. */
+  conditions: unknown[];
   parameters: Record<string, string>;
 }
 
@@ -54,8 +54,8 @@ function condition(name: string, operator: string, value: string): string {
   return `${name}${operator}${isPattern && !/[%_]/.test(value) ? `%${value}%` : value}`;
 }
 
-/** `conditions=[{"name":"state","op":"=","value":"Enabled"}]`, or a list of written conditions. */
-function conditionList(text: string): string[] {
+/** `conditions=[{"name":"state","op":"=","value":"Enabled"}]`, or a list of written conditions; the client looks at them. */
+function conditionList(text: string): unknown[] {
   let list: unknown;
   try {
     list = JSON.parse(text);
@@ -68,23 +68,5 @@ function conditionList(text: string): string[] {
       `As in conditions='[{"name":"state","op":"=","value":"Enabled"}]'; simpler: state=Enabled.`,
     );
   }
-  return list.map((item) => {
-    if (typeof item === 'string') return item;
-    const { name, op, value } = (item ?? {}) as Record<string, unknown>;
-    if (typeof name !== 'string' || typeof op !== 'string') {
-      throw usageError(`a condition needs 'name' and 'op', but is ${JSON.stringify(item)}`);
-    }
-    const sign = SIGNS[op.trim()] ?? op.trim();
-    return value === undefined || value === null
-      ? `${name} ${sign}`
-      : `${name}${sign}${Array.isArray(value) ? value.map(escapeItem).join(',') : String(value)}`;
-  });
+  return list;
 }
-
-/** A list item as it stands in a comma list. */
-function escapeItem(item: unknown): string {
-  return String(item).replaceAll('\\', '\\\\').replaceAll(',', '\\,');
-}
-
-/** The message form of operators whose sign is another. */
-const SIGNS: Record<string, string> = { in: '?=', 'not in': '!?=', like: '~=', 'not like': '!~=' };

@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { DataDirectory, defaultDataDirectory } from '../data-directory.ts';
 import { IngotError } from '../kernel/errors.ts';
-import { exchange, NotReached } from './client.ts';
 import { Ending, usageError } from './exit-codes.ts';
+import { fetchOverHttp, knowBy, NotReached } from './http.ts';
 import type { Options } from './options.ts';
 
 /** Starts a service on a data directory, for as long as it is needed. */
@@ -69,8 +69,10 @@ export function dataDirectoryOf(
 async function runningOn(data: DataDirectory, signal: AbortSignal): Promise<string | undefined> {
   const address = await data.address();
   if (address === undefined) return undefined;
+  const certificate = await data.certificate();
+  if (certificate !== undefined) knowBy(address, certificate);
   try {
-    await exchange(address, { method: 'GET', path: '/healthz' }, signal);
+    await fetchOverHttp(`${address}/healthz`, { signal });
     return address;
   } catch (error) {
     if (error instanceof NotReached) return undefined;

@@ -114,7 +114,7 @@ class Shell {
         quiet: options.quiet || this.#options.quiet,
         wait: options.wait && this.#options.wait,
       });
-      if (answer) this.#results.add(withoutSecrets(this.#context.messages, line.trim()), answer.members);
+      if (answer) this.#results.add(withoutSecrets(this.#context.messages, line.trim()), answer);
     }
     return undefined;
   }

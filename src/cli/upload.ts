@@ -4,20 +4,21 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { formatSize } from '../kernel/format.ts';
 import type { Message } from '../kernel/message.ts';
-import { showAnswer } from './answer.ts';
-import { type HttpAnswer, NotReached } from './client.ts';
+import { showAnswer, sortedJson } from './answer.ts';
 import type { CommandContext } from './context.ts';
 import { Ending, EXIT, usageError } from './exit-codes.ts';
+import { NotReached } from './http.ts';
 import { waitForJob } from './job.ts';
 import type { Options } from './options.ts';
 import { readParameters } from './parameters.ts';
 import { type PendingUpload, PendingUploads } from './pending-uploads.ts';
-import { jobUuidOf } from './request.ts';
 import { TransferDisplay } from './transfer-display.ts';
 
 /** How long a service that went away, or is not ready, is waited for, in milliseconds. */
 const PATIENCE = 120_000;
 const PAUSE = 500;
+/** How much is read at once, in bytes. */
+const PIECE = 1024 * 1024;
 const TUS = { 'tus-resumable': '1.0.0' };
 
 interface Sending extends PendingUpload {
@@ -29,7 +30,7 @@ export async function upload(
   context: CommandContext,
   message: Message,
   { file: given, words, options }: { file: string; words: readonly string[]; options: Options },
-): Promise<HttpAnswer> {
+): Promise<Record<string, unknown>> {
   if (words.some((word) => word.startsWith('url='))) throw usageError("give 'file' or 'url', not both");
   const { connection, terminal, interrupts } = context;
   const file = resolve(given);
@@ -55,8 +56,9 @@ export async function upload(
   terminal.wipe();
   await requireUnchanged(context, file, stats, sending, pending);
   if (!options.wait) {
-    terminal.print(sending.job);
-    return { status: 202, members: {}, text: '' };
+    const begun = { uuid: sending.job };
+    terminal.print(options.json ? sortedJson(begun) : sending.job);
+    return begun;
   }
   try {
     const answer = await waitForJob({
@@ -91,9 +93,12 @@ async function begin(
     }
     await pending.forget();
   }
-  const job = jobUuidOf(await connection.send(message, parameters));
-  const { members } = await waitForJob({ ...context, message, job, silent: true, printUuid: false });
-  const { uploadUrl, uploadJobUuid } = members as { uploadUrl: string; uploadJobUuid: string };
+  const sent = await connection.send(message, parameters);
+  const answer =
+    'job' in sent
+      ? await waitForJob({ ...context, message, job: sent.job, silent: true, printUuid: false })
+      : sent.answer;
+  const { uploadUrl, uploadJobUuid } = answer as { uploadUrl: string; uploadJobUuid: string };
   // Whatever address the service thinks it has, it is reached by this one.
   const begun = { path: new URL(uploadUrl).pathname, job: uploadJobUuid };
   await pending.write(begun);
@@ -132,8 +137,8 @@ async function sendAll(context: CommandContext, sending: Sending, silent: boolea
 /** Where the service goes on; undefined where it knows of no such upload. Waits for one that is just being taken up. */
 async function offsetOf({ connection }: CommandContext, path: string): Promise<number | undefined> {
   for (const deadline = performance.now() + PATIENCE; ; ) {
-    const answer = await connection.exchange({ method: 'HEAD', path, headers: TUS });
-    if (answer.status === 200) return Number(answer.headers['upload-offset']);
+    const answer = await connection.fetch(path, { method: 'HEAD', headers: TUS });
+    if (answer.status === 200) return Number(answer.headers.get('upload-offset'));
     if (answer.status === 404 || answer.status === 410) return undefined;
     if (performance.now() > deadline) {
       throw new Ending(EXIT.failed, `the service is not ready for the upload (${answer.status})`);
@@ -149,23 +154,30 @@ async function sendFrom(
   offset: number,
   show: (bytes: number) => void,
 ): Promise<boolean> {
-  const stream = createReadStream(file, { start: offset, end: size - 1, highWaterMark: 1024 * 1024 });
-  let sent = offset;
-  stream.on('data', (piece) => {
-    sent += piece.length;
-    show(sent);
-  });
-  const { status } = await connection.exchange({
+  async function* pieces() {
+    let sent = offset;
+    for await (const piece of createReadStream(file, {
+      start: offset,
+      end: size - 1,
+      highWaterMark: PIECE,
+    })) {
+      sent += piece.length;
+      show(sent);
+      yield piece as Uint8Array;
+    }
+  }
+  const response = await connection.fetch(path, {
     method: 'PATCH',
-    path,
     headers: {
       ...TUS,
       'upload-offset': String(offset),
       'content-type': 'application/offset+octet-stream',
       'content-length': String(size - offset),
     },
-    stream,
+    body: ReadableStream.from(pieces()),
   });
+  const { status } = response;
+  await response.body?.cancel();
   // What went wrong for good, the job says.
   return status < 300 || (status < 500 && status !== 409 && status !== 423);
 }
@@ -180,7 +192,7 @@ async function requireUnchanged(
 ): Promise<void> {
   const now = await stat(file).catch(() => undefined);
   if (now?.size === before.size && now.mtimeMs === before.mtimeMs) return;
-  await connection.exchange({ method: 'DELETE', path, headers: TUS });
+  await connection.fetch(path, { method: 'DELETE', headers: TUS });
   await pending.forget();
   throw new Ending(EXIT.failed, `${file} was changed while it was sent; the upload was given up`);
 }

@@ -28,6 +28,13 @@ export interface IngotOptions {
   fetch?: typeof fetch;
 }
 
+type Members = Record<string, unknown>;
+
+/** What a call answered, or the uuid of the job that works on it. */
+export type Sent = { answer: Members } | { job: string };
+
+export type Job = JobProgress & { answer?: Members; error?: ErrorBody };
+
 /** The longest pause between two questions for a job, in milliseconds; the first ones are shorter. */
 const LONGEST_PAUSE = 1000;
 
@@ -71,11 +78,9 @@ class IngotClient {
     options: CallOptions = {},
   ): Promise<AnswerOfNamed<K>> {
     const message = messageNamed(name);
-    const { status, body } = await this.#send(message, parameters as Record<string, unknown>, options);
+    const sent = await this.send(message, parameters as Members, options);
     const answer =
-      status === 202
-        ? await this.#wait(message, String(body.uuid), options)
-        : readDates(message.answer, body);
+      'job' in sent ? await this.#wait(message, sent.job, options) : readDates(message.answer, sent.answer);
     return answer as AnswerOfNamed<K>;
   }
 
@@ -85,12 +90,8 @@ class IngotClient {
     parameters: InputOfNamed<K>,
     options: CallOptions = {},
   ): Promise<string | undefined> {
-    const { status, body } = await this.#send(
-      messageNamed(name),
-      parameters as Record<string, unknown>,
-      options,
-    );
-    return status === 202 ? String(body.uuid) : undefined;
+    const sent = await this.send(messageNamed(name), parameters as Members, options);
+    return 'job' in sent ? sent.job : undefined;
   }
 
   /** Waits for a job that was begun, here or elsewhere. */
@@ -120,12 +121,22 @@ class IngotClient {
     return open(this.address, request, this.#fetch);
   }
 
-  async #send(message: Message, parameters: Record<string, unknown>, options: CallOptions) {
+  /** A call whose message is known at run time only. The answer is as it came: dates are text. */
+  async send(message: Message, parameters: Readonly<Members>, options: CallOptions = {}): Promise<Sent> {
     const request = requestFor(message, parameters);
     if (options.jobUuid !== undefined) request.headers['x-job-uuid'] = options.jobUuid;
     if (options.timeout !== undefined) request.headers['x-api-timeout'] = String(options.timeout);
     if (message.caller !== 'anyone') await this.#authorize(request);
-    return exchange(this.address, { ...request, signal: options.signal }, this.#fetch);
+    const asked = { ...request, signal: options.signal };
+    const { status, body } = await exchange(this.address, asked, this.#fetch);
+    return status === 202 ? { job: String(body.uuid) } : { answer: body };
+  }
+
+  /** What has become of a job by now; the answer is as it came. */
+  async look(jobUuid: string, signal?: AbortSignal): Promise<Job> {
+    const path = `/v1/jobs/${encodeURIComponent(jobUuid)}`;
+    const { body } = await exchange(this.address, { method: 'GET', path, headers: {}, signal }, this.#fetch);
+    return body as unknown as Job;
   }
 
   async #authorize(request: Request): Promise<void> {
@@ -139,7 +150,7 @@ class IngotClient {
     } else if (this.session !== undefined) request.headers.authorization = `Bearer ${this.session}`;
   }
 
-  async #wait(message: Message, uuid: string, options: CallOptions): Promise<Record<string, unknown>> {
+  async #wait(message: Message, uuid: string, options: CallOptions): Promise<Members> {
     try {
       for (let pause = 50; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
         const job = await this.#job(uuid, options.signal);
@@ -156,12 +167,11 @@ class IngotClient {
 
   /** How a job is getting on. A service that is just starting again is waited for. */
   async #job(uuid: string, signal: AbortSignal | undefined): Promise<Job> {
-    const request = { method: 'GET', path: `/v1/jobs/${encodeURIComponent(uuid)}`, headers: {}, signal };
     for (let attempt = 1; ; attempt++) {
       try {
-        return (await exchange(this.address, request, this.#fetch)).body as unknown as Job;
+        return await this.look(uuid, signal);
       } catch (error) {
-        const passing = error instanceof IngotError && error.code === 'SYS.1015' && error.retryable;
+        const passing = error instanceof IngotError && isPassing(error);
         if (!passing || attempt >= PATIENCE) throw error;
         await sleep(LONGEST_PAUSE, signal);
       }
@@ -172,7 +182,10 @@ class IngotClient {
 /** How often a service that can't be reached is asked for a job, a second apart. */
 const PATIENCE = 60;
 
-type Job = JobProgress & { answer?: Record<string, unknown>; error?: ErrorBody };
+/** A service that can't be reached, or is only just starting. */
+function isPassing({ code, retryable }: IngotError): boolean {
+  return code === 'SYS.1010' || (code === 'SYS.1015' && retryable);
+}
 
 const byName = new Map(messages.map((message) => [message.name, message]));
 

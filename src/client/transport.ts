@@ -2,6 +2,7 @@
 import { type ErrorBody, fromErrorBody, IngotError } from '../kernel/errors.ts';
 import { type Message, pathVariables } from '../kernel/message.ts';
 import { nativeRoute } from '../kernel/native-route.ts';
+import { parseCondition } from '../query/condition.ts';
 
 export interface Exchange {
   status: number;
@@ -18,14 +19,14 @@ export interface Request {
 }
 
 /** Where and how a message is sent. */
-export function requestFor(message: Message, parameters: Record<string, unknown>): Request {
+export function requestFor(message: Message, parameters: Readonly<Record<string, unknown>>): Request {
   const { method, path } = nativeRoute(message);
   const inPath = pathVariables(path);
   const rest = Object.entries(parameters).filter(
     ([name, value]) => value !== undefined && value !== null && !inPath.includes(name),
   );
   const filled = inPath.reduce((text, name) => {
-    return text.replace(`{${name}}`, encodeURIComponent(String(parameters[name] ?? '')));
+    return text.replace(`{${name}}`, encodeURIComponent(String(parameters[name] ?? '').toWellFormed()));
   }, path);
   if (method === 'GET' || method === 'DELETE') {
     const query = message.query ? queryOf(Object.fromEntries(rest)) : addressOf(rest);
@@ -51,22 +52,27 @@ function addressOf(parameters: [string, unknown][]): URLSearchParams {
 function queryOf({ conditions, sortBy, sortDirection, fields, ...rest }: Record<string, unknown>) {
   const query = addressOf(Object.entries(rest));
   for (const condition of [conditions ?? []].flat()) query.append('q', conditionText(condition));
-  if (sortBy !== undefined) query.append('sort', `${sortDirection === 'desc' ? '-' : '+'}${sortBy}`);
+  if (sortBy !== undefined)
+    query.append('sort', sortText(String(sortBy), sortDirection === 'desc' ? '-' : '+'));
+  else if (sortDirection !== undefined) query.append('sortDirection', String(sortDirection));
   if (Array.isArray(fields) && fields.length > 0) query.append('fields', fields.join(','));
   return query;
+}
+
+/** Each of the fields with its direction before it; the general one where it has none of its own. */
+function sortText(sortBy: string, sign: '+' | '-'): string {
+  const fields = sortBy.split(',').map((field) => field.trim());
+  return fields.map((field) => (/^[+-]/.test(field) ? field : sign + field)).join(',');
 }
 
 /** Operators whose sign in an address is another than their name. */
 const SIGNS: Record<string, string> = { in: '?=', 'not in': '!?=', like: '~=', 'not like': '!~=' };
 
+/** SYS.1007 for one in parts that has not what it needs. */
 function conditionText(condition: unknown): string {
-  if (typeof condition !== 'object' || condition === null) return String(condition);
-  const { name, op, value } = condition as { name: string; op: string; value?: unknown };
-  if (op === 'is null' || op === 'is not null') return `${name} ${op}`;
-  const text = Array.isArray(value)
-    ? value.map((item) => String(item).replace(/[\\,]/g, '\\$&')).join(',')
-    : String(value);
-  return `${name}${SIGNS[op] ?? op}${text}`;
+  if (typeof condition === 'string') return condition;
+  const { name, op, value } = parseCondition(condition);
+  return value === undefined ? `${name} ${op}` : `${name}${SIGNS[op] ?? op}${value}`;
 }
 
 /** Sends it. Rejects with what the service says is wrong, or with SYS.1015 where it can't be reached or understood. */
@@ -115,9 +121,12 @@ async function membersOf(address: string, response: Response): Promise<Record<st
 }
 
 function notIngot(address: string, status: number, text: string): IngotError {
+  // A proxy whose service is gone says so.
+  const code = status >= 502 ? 'SYS.1010' : 'SYS.1015';
   return new IngotError(
-    'SYS.1015',
-    `${address} answered ${status} with what is no answer: ${text.slice(0, 200)}`,
+    code,
+    `${address} answered ${status} with what is no answer: ${text.slice(0, 200).trim() || 'nothing'}`,
+    { elaboration: 'This is no Ingot; is the address right?' },
   );
 }
 

@@ -55,6 +55,8 @@ export interface JobProgress {
   bytesResumed?: number;
   bytesPerSecond?: number;
   secondsLeft?: number;
+  /** Of a job that waits for a free place: 1 is the next to begin. */
+  placeInLine?: number;
 }
 
 export interface CallOptions {

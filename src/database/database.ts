@@ -5,6 +5,7 @@
  */
 import { Kysely, SqliteAdapter, sql, type Transaction } from 'kysely';
 import { IngotError } from '../kernel/errors.ts';
+import { nobodyListens, type StepListener } from '../kernel/steps.ts';
 import { kindOfDatabase, shownDatabase } from './address.ts';
 import { migrate } from './migrate.ts';
 import { openPostgres, POSTGRES_SYNTAX } from './postgres.ts';
@@ -26,9 +27,12 @@ export class Database {
   readonly reader: Sql;
   readonly syntax: Syntax;
   readonly facts: TableFacts;
+  /** Told of each transaction: before it, when it is about to be committed, and when it is. */
+  readonly onStep: StepListener;
   #lastWrite: Promise<void> = Promise.resolve();
 
-  constructor(kysely: Sql, reader: Sql, syntax: Syntax) {
+  constructor(kysely: Sql, reader: Sql, syntax: Syntax, onStep: StepListener = nobodyListens) {
+    this.onStep = onStep;
     this.sql = kysely;
     this.reader = reader;
     this.syntax = syntax;
@@ -39,7 +43,18 @@ export class Database {
    * All of the work or nothing, and after the one before it: what the work has read is still so when it writes.
    * SQLite lets one transaction write at a time anyway; on PostgreSQL a lock does, which ends with the transaction.
    */
-  transaction<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    await this.onStep('before transaction');
+    const result = await this.#commit(async (tx) => {
+      const done = await work(tx);
+      await this.onStep('before commit');
+      return done;
+    });
+    await this.onStep('after commit');
+    return result;
+  }
+
+  #commit<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
     const { lockWrites } = this.syntax;
     if (!lockWrites) return this.sql.transaction().execute(work);
     // One connection at a time waits for the lock: else all would, and none be left for whoever has it.
@@ -76,13 +91,13 @@ export function syntaxOf(on: Sql): Syntax {
  * Opens `postgres://user:password@host/database`, or an SQLite file given by its path, and brings its tables
  * up to date.
  */
-export async function openDatabase(url: string): Promise<Database> {
+export async function openDatabase(url: string, onStep?: StepListener): Promise<Database> {
   const postgres = kindOfDatabase(url) === 'postgres';
   const dialect = postgres ? openPostgres(url) : openSqlite(url);
   const kysely = new Kysely<Tables>({ dialect });
   // PostgreSQL's queries run in processes of its own anyway.
   const reader = postgres ? kysely : new Kysely<Tables>({ dialect: openSqliteReader(url) });
-  const database = new Database(kysely, reader, postgres ? POSTGRES_SYNTAX : SQLITE_SYNTAX);
+  const database = new Database(kysely, reader, postgres ? POSTGRES_SYNTAX : SQLITE_SYNTAX, onStep);
   try {
     await migrate(database.sql, database.syntax);
   } catch (cause) {

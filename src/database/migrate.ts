@@ -4,7 +4,10 @@ import * as m0001 from './migrations/0001-images-and-stores.ts';
 import * as m0002 from './migrations/0002-tags.ts';
 import * as m0003 from './migrations/0003-accounts.ts';
 import * as m0004 from './migrations/0004-volumes.ts';
+import * as m0005 from './migrations/0005-stores.ts';
 import * as m0006 from './migrations/0006-uploads-exports-scrub.ts';
+import * as m0008 from './migrations/0008-audit.ts';
+import * as m0009 from './migrations/0009-s3-storages.ts';
 import type { Syntax } from './syntax.ts';
 
 /** A step from one state of the tables to the next; never changed once released. */
@@ -17,7 +20,10 @@ const STEPS: Record<string, MigrationStep> = {
   '0002-tags': m0002,
   '0003-accounts': m0003,
   '0004-volumes': m0004,
+  '0005-stores': m0005,
   '0006-uploads-exports-scrub': m0006,
+  '0008-audit': m0008,
+  '0009-s3-storages': m0009,
 };
 
 /** Brings the tables up to date; two processes at once wait for each other. */

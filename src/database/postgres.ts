@@ -1,6 +1,14 @@
 /** PostgreSQL through pg, for more than one process on the same state. */
-import { type Dialect, PostgresDialect, sql } from 'kysely';
+import {
+  type DatabaseConnection,
+  type Dialect,
+  PostgresDialect,
+  type PostgresDialectConfig,
+  PostgresDriver,
+  sql,
+} from 'kysely';
 import pg from 'pg';
+import { IngotError, isSystemError } from '../kernel/errors.ts';
 import type { Syntax } from './syntax.ts';
 
 /** Characters of a text that indexes hold. */
@@ -37,7 +45,61 @@ export function openPostgres(url: string): Dialect {
   pool.on('error', () => {});
   // Nor may one that breaks while it is in use: whoever uses it has the error from its query.
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new PostgresDialect({ pool });
+  return new OutageNamingDialect({ pool, onCreateConnection: async (connection) => nameOutages(connection) });
+}
+
+class OutageNamingDialect extends PostgresDialect {
+  readonly #config: PostgresDialectConfig;
+
+  constructor(config: PostgresDialectConfig) {
+    super(config);
+    this.#config = config;
+  }
+
+  override createDriver(): PostgresDriver {
+    return new OutageNamingDriver(this.#config);
+  }
+}
+
+class OutageNamingDriver extends PostgresDriver {
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    try {
+      return await super.acquireConnection();
+    } catch (thrown) {
+      throw asOutage(thrown);
+    }
+  }
+}
+
+/** Has the connection's queries say of a database that goes away in the middle of them what has happened. */
+function nameOutages(connection: DatabaseConnection): void {
+  const execute = connection.executeQuery.bind(connection);
+  connection.executeQuery = async (...query) => {
+    try {
+      return await execute(...query);
+    } catch (thrown) {
+      throw asOutage(thrown);
+    }
+  };
+}
+
+/** Classes 08 (connection exception) and 57P (operator intervention) of PostgreSQL's error codes. */
+const OUTAGE = /^(08...|57P0[1-5])$/;
+/** What pg itself says, without a code, of a connection that broke or could not be had in time. */
+const BROKEN =
+  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+
+/** SYS.1010 where the database can't be reached; anything else as it is. */
+function asOutage(thrown: unknown): unknown {
+  if (!(thrown instanceof Error) || thrown instanceof IngotError) return thrown;
+  const ofSystem = isSystemError(thrown) && 'syscall' in thrown;
+  const ofPostgres = isSystemError(thrown) && OUTAGE.test(thrown.code);
+  if (!ofSystem && !ofPostgres && !BROKEN.test(thrown.message)) return thrown;
+  return new IngotError('SYS.1010', `the database can't be reached: ${thrown.message}`, {
+    cause: thrown,
+    elaboration: 'Call again when it is back; jobs under way go on by themselves.',
+    retryable: true,
+  });
 }
 
 const INT8 = 20;

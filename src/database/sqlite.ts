@@ -22,6 +22,7 @@ import {
   sql,
 } from 'kysely';
 import { compileRecord } from '../kernel/record.ts';
+import { ResultCache } from './result-cache.ts';
 import type { Syntax } from './syntax.ts';
 
 export const SQLITE_SYNTAX: Syntax = {
@@ -89,7 +90,7 @@ class SqliteDriver implements Driver {
     this.#writer = new StatementCache(writer);
     const reader = new DatabaseSync(this.#path);
     reader.exec('pragma query_only = on; pragma busy_timeout = 5000; pragma cache_size = -32768;');
-    this.#reader = new StatementCache(reader);
+    this.#reader = new StatementCache(reader, { onlyReads: true });
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
@@ -199,7 +200,7 @@ class Turn {
 interface Prepared {
   statement: StatementSync;
   /** Absent where the statement returns no rows. */
-  toRow: ((values: unknown[]) => Row) | undefined;
+  toRow: ((values: readonly unknown[]) => Row) | undefined;
 }
 
 type Row = Record<string, unknown>;
@@ -208,9 +209,19 @@ type Row = Record<string, unknown>;
 class StatementCache {
   readonly #database: DatabaseSync;
   readonly #prepared = new Map<string, Prepared>();
+  /** Of a connection that only reads. */
+  readonly #results: { cache: ResultCache; version: () => unknown } | undefined;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, { onlyReads = false } = {}) {
     this.#database = database;
+    if (!onlyReads) return;
+    // Differs after a commit of any other connection, be it of another process.
+    const version = database.prepare('pragma data_version');
+    version.setReturnArrays(true);
+    this.#results = {
+      cache: new ResultCache(),
+      version: () => (version.get() as unknown as unknown[])[0],
+    };
   }
 
   run<R>(query: CompiledQuery): QueryResult<R> {
@@ -220,7 +231,11 @@ class StatementCache {
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     }
-    const rows = (statement.all(...parameters) as unknown as unknown[][]).map((values) => toRow(values));
+    const read = () => statement.all(...parameters) as unknown as unknown[][];
+    const found = this.#results
+      ? this.#results.cache.rows(this.#results.version(), query.sql, parameters, read)
+      : read();
+    const rows = found.map((values) => toRow(values));
     return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
   }
 
@@ -252,8 +267,8 @@ class StatementCache {
 /** Rows as plain objects that all have one shape; those of node:sqlite are slow to write as JSON. */
 export function rowMaker(
   columns: readonly Pick<StatementColumnMetadata, 'name' | 'type'>[],
-): (values: unknown[]) => Row {
-  return compileRecord<unknown[]>(
+): (values: readonly unknown[]) => Row {
+  return compileRecord<readonly unknown[]>(
     columns.map(({ name, type }, i) => [
       name,
       // SQLite has no booleans; columns declared so hold 0 and 1.

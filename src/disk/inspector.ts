@@ -6,9 +6,11 @@ import { Head } from './head.ts';
 import { ISO_HEAD, type IsoVolume, readIso } from './iso.ts';
 import { readPartitionTable } from './partition-table.ts';
 import { isQcow2, QCOW2_HEAD, readQcow2 } from './qcow2.ts';
-import { Qcow2Maps } from './qcow2-maps.ts';
+import type { Extent } from './qcow2-extensions.ts';
+import { type OnMetadata, Qcow2Maps } from './qcow2-maps.ts';
 import { checkRawSize, type RawDisk, readRaw } from './raw.ts';
 import { cutShort, refusal } from './refusal.ts';
+import { isDisc, refuseAppended } from './second-format.ts';
 import { refuseForeign, refuseTrailer } from './signatures.ts';
 import { refuseText } from './text.ts';
 
@@ -17,10 +19,12 @@ export interface InspectorOptions {
   totalSize?: number;
   /** The largest disk that is taken, in bytes. Default 64 TiB. */
   maxVirtualSize?: number;
+  /** Given the header and all tables of a qcow2, refcount blocks too, as they pass or are read again. */
+  onMetadata?: OnMetadata;
 }
 
 type Judged =
-  | { format: 'qcow2'; facts: Omit<Qcow2Facts, 'format' | 'fileSize'>; maps: Qcow2Maps }
+  | { format: 'qcow2'; facts: Omit<Qcow2Facts, 'format' | 'fileSize'>; maps: Qcow2Maps; disc: boolean }
   | { format: 'iso'; volume: IsoVolume; hybrid?: 'mbr' | 'gpt' }
   | { format: 'raw'; disk: RawDisk };
 
@@ -33,14 +37,16 @@ const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
 
 /**
  * Tells what a disk image is from its bytes, as they pass, never from its name: qcow2, ISO or raw, and a
- * refusal with its reason for everything else. Nothing is read again and nothing else is opened.
+ * refusal with its reason for everything else. Nothing else is opened, and only those tables of a qcow2 are read
+ * again whose meaning is told behind them (`unread`).
  *
  * The verdict depends on the bytes alone, not on how they are cut into chunks. Keeps a head of 96 KiB and a
- * tail of 512 bytes; of a qcow2 the places of the L2 tables to come too (up to a few MiB for tens of TiB).
+ * tail of 512 bytes; of a qcow2 also a bit or two for each of its clusters, and the places of the tables to come.
  */
 export class DiskInspector {
   readonly #totalSize: number | undefined;
   readonly #maxVirtualSize: number;
+  readonly #onMetadata: OnMetadata | undefined;
   #seen = 0;
   #head: Uint8Array | undefined = new Uint8Array(HEAD);
   #judged: Judged | undefined;
@@ -50,6 +56,7 @@ export class DiskInspector {
   constructor(options: InspectorOptions = {}) {
     this.#totalSize = options.totalSize;
     this.#maxVirtualSize = options.maxVirtualSize ?? MAX_VIRTUAL_SIZE;
+    this.#onMetadata = options.onMetadata;
   }
 
   /**
@@ -65,7 +72,7 @@ export class DiskInspector {
   }
 
   /**
-   * The verdict, once all bytes were written.
+   * The verdict, once all bytes were written; final when `unread` has nothing more.
    * @throws IngotError IMG.1002 when the image is refused
    */
   end(): DiskFacts {
@@ -79,6 +86,33 @@ export class DiskInspector {
         );
       }
       return this.#conclude(this.#seen);
+    });
+  }
+
+  /**
+   * After `end`: a part of the image that passed before it was known what it is, and has to be given to
+   * `readAgain` before the verdict holds. Undefined when there is none left.
+   * @throws IngotError IMG.1002 when the image is refused
+   */
+  unread(): Extent | undefined {
+    return this.#orRefuse(() => {
+      if (this.#judged?.format !== 'qcow2') return undefined;
+      const { maps, disc } = this.#judged;
+      const part = maps.unread();
+      if (part) return part;
+      const use = { disc, tail: this.#tailOf(this.#seen), fileSize: this.#seen };
+      refuseAppended(use, (position) => maps.isUsed(position));
+      return undefined;
+    });
+  }
+
+  /**
+   * Bytes from the start of what `unread` has named, all of them or fewer.
+   * @throws IngotError IMG.1002 when the image is refused
+   */
+  readAgain(bytes: Uint8Array): void {
+    this.#orRefuse(() => {
+      if (this.#judged?.format === 'qcow2') this.#judged.maps.readAgain(bytes);
     });
   }
 
@@ -105,11 +139,9 @@ export class DiskInspector {
 
   #pass(chunk: Uint8Array): void {
     const judged = this.#judged;
+    this.#keepTail(chunk);
     if (judged?.format === 'qcow2') judged.maps.read(chunk, this.#seen);
-    else {
-      this.#keepTail(chunk);
-      if (this.#seen + chunk.length > this.#maxVirtualSize) throw this.#tooLarge();
-    }
+    else if (this.#seen + chunk.length > this.#maxVirtualSize) throw this.#tooLarge();
     this.#seen += chunk.length;
   }
 
@@ -126,15 +158,15 @@ export class DiskInspector {
     const head = new Head(bytes);
     // What is not known before the end is held against the size at the end.
     const fileSize = this.#totalSize ?? Number.POSITIVE_INFINITY;
+    this.#keepTail(bytes);
     if (isQcow2(head)) {
       const header = readQcow2(head, this.#maxVirtualSize);
-      const maps = new Qcow2Maps(header);
+      const maps = new Qcow2Maps(header, fileSize, this.#onMetadata);
+      this.#onMetadata?.(bytes.subarray(0, header.facts.clusterSize), 0);
       maps.read(bytes, 0);
-      maps.check(fileSize);
-      this.#judged = { format: 'qcow2', facts: header.facts, maps };
+      this.#judged = { format: 'qcow2', facts: header.facts, maps, disc: isDisc(head) };
       return;
     }
-    this.#keepTail(bytes);
     const volume = readIso(head);
     const table = volume && readPartitionTable(head);
     if (volume) this.#judged = { format: 'iso', volume, ...(table && { hybrid: table.kind }) };
@@ -165,13 +197,13 @@ export class DiskInspector {
       judged.maps.check(fileSize);
       return { format: 'qcow2', fileSize, ...judged.facts };
     }
+    refuseTrailer(this.#tailOf(fileSize));
     if (judged?.format === 'iso') {
       this.#checkSize(fileSize);
       const { label, bootable, udf } = judged.volume;
       const facts: IsoFacts = { format: 'iso', virtualSize: fileSize, fileSize, label, bootable, udf };
       return judged.hybrid ? { ...facts, hybrid: judged.hybrid } : facts;
     }
-    refuseTrailer(new Head(this.#tail.subarray(Math.max(0, TAIL - fileSize))));
     this.#checkSize(fileSize);
     checkRawSize(fileSize);
     const { contents = 'unknown', sectorSize } = judged?.disk ?? {};
@@ -189,6 +221,10 @@ export class DiskInspector {
     if (chunk.length < TAIL) this.#tail.copyWithin(0, chunk.length);
     const kept = chunk.subarray(Math.max(0, chunk.length - TAIL));
     this.#tail.set(kept, TAIL - kept.length);
+  }
+
+  #tailOf(fileSize: number): Head {
+    return new Head(this.#tail.subarray(Math.max(0, TAIL - fileSize)));
   }
 
   #tooLarge(): IngotError {

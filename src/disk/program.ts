@@ -75,6 +75,10 @@ export async function runProgram(
   }
 }
 
+export async function isInstalled(name: string): Promise<boolean> {
+  return (await find(name)) !== undefined;
+}
+
 function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
@@ -135,6 +139,6 @@ function failed(
   const how = signal ? `was killed by ${signal}` : `failed with code ${code}`;
   return new IngotError('SYS.1016', `${name} ${arguments_[0] ?? ''} ${how}${said ? `: ${said}` : ''}`, {
     retryable: signal !== null || /No space left|Failed to get/.test(said),
-    opaque: { program: name, code },
+    opaque: { program: name, code, signal, words: said },
   });
 }

@@ -21,6 +21,7 @@ const END = 0;
 const DATA_FILE_NAME = 0x44415441;
 const ENCRYPTION_HEADER = 0x0537be77;
 const BITMAPS = 0x23852875;
+const BITMAPS_LENGTH = 24;
 /** QEMU's own limits (block/qcow2.h). */
 const MAX_BITMAPS = 65535;
 const MAX_BITMAP_DIRECTORY = 64 * 1024 * 1024;
@@ -40,25 +41,28 @@ export function readExtensions(
   while (at + 8 <= end) {
     const type = head.u32be(at);
     const length = head.u32be(at + 4);
-    if (type === END) return found;
     const data = at + 8;
     if (length > end - data) {
       throw damaged(`its header extension ${type.toString(16)} has ${length} bytes, more than fit`);
     }
+    if (type === END) return found;
     if (type === DATA_FILE_NAME) found.dataFile = Buffer.from(head.slice(data, length)).toString();
     if (type === ENCRYPTION_HEADER) found.encrypted = true;
-    // Without its autoclear bit the extension is out of date, and to be ignored.
-    if (type === BITMAPS && use.bitmaps) readBitmaps(head, data, length, found);
+    if (type === BITMAPS) {
+      if (length !== BITMAPS_LENGTH) throw damaged(`its bitmaps extension has ${length} bytes`);
+      // Without its autoclear bit the extension is out of date, and to be ignored.
+      if (use.bitmaps) readBitmaps(head, data, found);
+    }
     at = data + Math.ceil(length / 8) * 8;
   }
   return found;
 }
 
-function readBitmaps(head: Head, at: number, length: number, found: Qcow2Extensions): void {
+function readBitmaps(head: Head, at: number, found: Qcow2Extensions): void {
   const bitmaps = head.u32be(at);
   const size = head.u64be(at + 8);
   const start = head.u64be(at + 16);
-  if (length !== 24 || bitmaps === 0 || bitmaps > MAX_BITMAPS || size === 0 || size > MAX_BITMAP_DIRECTORY) {
+  if (bitmaps === 0 || bitmaps > MAX_BITMAPS || size === 0 || size > MAX_BITMAP_DIRECTORY) {
     throw damaged(`it has ${bitmaps} bitmaps in a directory of ${size} bytes`);
   }
   found.bitmaps = bitmaps;

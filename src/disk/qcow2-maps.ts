@@ -1,151 +1,306 @@
+import { NumberHeap } from './number-heap.ts';
 import type { Qcow2Header } from './qcow2.ts';
+import { ClusterClaims } from './qcow2-claims.ts';
+import { BITMAP_HEAD, readBitmapHead, readSnapshotHead, SNAPSHOT_HEAD } from './qcow2-directories.ts';
 import type { Extent } from './qcow2-extensions.ts';
 import { cutShort, damaged } from './refusal.ts';
+import { EntryReader, RecordReader, type TableReader } from './table-readers.ts';
 
-/** 2 MiB of memory; with the usual 64 KiB clusters 128 TiB of disk. Past it L2 tables pass unread. */
-const MOST_L2_TABLES = 262144;
+/** A table that is to be read, or is being read. */
+interface Table {
+  name: string;
+  start: number;
+  /** Of one whose records say themselves how long they are: as far as is known. */
+  end: number;
+  reader: TableReader;
+}
+
+/** Bytes of metadata, and where in the file they are. */
+export type OnMetadata = (bytes: Uint8Array, position: number) => void;
+
+/** Of what is only passed on. */
+const UNREAD: TableReader = { take: () => {} };
+
+/** What stands in the lower bits of a scheduled table's place, which are zeros: clusters have 512 bytes at least. */
+const OTHER = 0;
+const OWN_L2 = 1;
+const SNAPSHOT_L2 = 2;
+const REFCOUNT_BLOCK = 3;
+const CODES = 512;
 
 /**
- * Reads the maps of a qcow2 as they pass, each entry once, and remembers only how far they reach: whatever
- * a map points to must be in the file, so a file that was cut short anywhere before its last cluster is
- * found out, without a second read and without keeping the maps.
+ * Reads the maps of a qcow2 as they pass, each entry once, and remembers how far they reach and which cluster is
+ * used for what. Whatever a map points to must be in the file, and nothing may lie where something else does; so
+ * a file that was cut short, and one whose maps lead into each other, are found out without keeping the maps.
  *
- * The L1 table tells where the L2 tables are. Writers put them behind it, so they can be read as well; one
- * that has passed already is not looked into. Maps of snapshots are not looked into either.
+ * Tables lie behind those that tell where they are, where they weren't moved: an image that has grown has its
+ * L1 table behind its L2 tables. Those are named by `unread` once all has passed, to be read again.
  */
 export class Qcow2Maps {
   readonly #header: Qcow2Header;
-  /** Starts of the tables not yet read: the two of the header, then the L2 tables, in order. */
-  #tables: Extent[];
-  #l2Tables: number[] = [];
-  #nextL2 = 0;
-  /** The first bytes of an entry that two chunks share. */
-  readonly #split = new Uint8Array(8);
-  #splitLength = 0;
-  /** The first half of an extended L2 entry. */
-  #half: [high: number, low: number] | undefined;
+  readonly #claims: ClusterClaims;
+  /** Places of the tables that are still to pass, and of those that had passed when they were heard of. */
+  readonly #upcoming = new NumberHeap();
+  readonly #passed = new NumberHeap();
+  /** All but the L2 tables, of which there are too many for an object each. */
+  readonly #others = new Map<number, Table>();
+  #current: Table | undefined;
   /** The next byte of the table that is being read. */
-  #at = -1;
+  #at = 0;
+  /** What is before it has passed. */
+  #cursor = 0;
+  #fileSize: number;
   #furthest = { what: '', end: 0 };
+  /** Bytes that the disk's compressed clusters have at least, taken together. */
+  #packedBytes = 0;
+  readonly #onMetadata: OnMetadata | undefined;
 
-  constructor(header: Qcow2Header) {
+  /**
+   * @param fileSize infinite while it isn't known
+   * @param onMetadata given the tables, and the refcount blocks, which are read for it alone
+   */
+  constructor(header: Qcow2Header, fileSize: number, onMetadata?: OnMetadata) {
     this.#header = header;
-    this.#tables = [header.l1Table, header.refcountTable].toSorted((one, other) => one.start - other.start);
-    for (const table of header.tables) this.#require(`its ${table.name} reaches`, table.end);
+    this.#fileSize = fileSize;
+    this.#onMetadata = onMetadata;
+    this.#claims = new ClusterClaims(header.facts.clusterSize);
+    this.#claims.metadata('header', 0, header.facts.clusterSize);
+    const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
+    this.#add(l1Table, new EntryReader((high, low) => this.#readL1Entry(high, low, true)));
+    this.#add(refcountTable, new EntryReader((high, low) => this.#readRefcountEntry(high, low)));
+    if (snapshotTable) this.#addSnapshots(snapshotTable);
+    if (bitmapDirectory) this.#addBitmaps(bitmapDirectory);
   }
 
   /** The next bytes of the file; `position` is that of the first of them. */
   read(chunk: Uint8Array, position: number): void {
     const end = position + chunk.length;
-    for (let table = this.#next(); table && table.start < end; table = this.#next()) {
-      if (this.#at < 0) this.#at = table.start;
-      const stop = Math.min(end, table.end);
-      this.#readEntries(chunk.subarray(this.#at - position, stop - position), table);
-      this.#at = stop;
-      if (stop < table.end) return;
-      this.#finish(table);
+    for (;;) {
+      if (!this.#current) {
+        const least = this.#upcoming.least;
+        if (least === undefined || least >= end) break;
+        this.#open(this.#upcoming);
+      }
+      this.#feed(chunk, position);
+      if (this.#current) break;
     }
+    this.#cursor = end;
   }
 
-  /** Refuses a file that ends before what its header and its maps point to. */
+  /**
+   * Refuses a file that ends before what its header and its maps point to.
+   * @param fileSize from now on known
+   */
   check(fileSize: number): void {
+    this.#fileSize = fileSize;
     const { what, end } = this.#furthest;
     if (end > fileSize) throw cutShort('qcow2', what, end, fileSize);
+    this.#checkPacked();
   }
 
-  /** The table with the lowest place of those that are still to come. */
-  #next(): Extent | undefined {
-    const table = this.#tables[0];
-    const start = this.#l2Tables[this.#nextL2];
-    if (start === undefined || (table && table.start < start)) return table;
-    return { name: 'L2 table', start, end: start + this.#header.facts.clusterSize };
+  /** After the last byte has passed: a part of the file that must be given to `readAgain`, until there is none. */
+  unread(): Extent | undefined {
+    this.#cursor = Number.POSITIVE_INFINITY;
+    if (!this.#current && this.#passed.length > 0) this.#open(this.#passed);
+    const table = this.#current;
+    return table && { name: table.name, start: this.#at, end: table.end };
   }
 
-  #finish(table: Extent): void {
-    this.#at = -1;
-    if (this.#tables[0] === table) this.#tables.shift();
-    else this.#nextL2++;
-    if (table === this.#header.l1Table) this.#sortL2Tables(table.end);
-    const next = this.#next();
-    if (next && next.start < table.end) {
-      throw damaged(`its ${table.name} and its ${next.name} are at the same place (byte ${next.start})`);
+  /** Bytes from the start of what `unread` has named, all of them or fewer. */
+  readAgain(bytes: Uint8Array): void {
+    this.#feed(bytes, this.#at);
+  }
+
+  /** Whether the maps, all of which were read, say of the byte what it is. */
+  isUsed(position: number): boolean {
+    return this.#claims.isUsed(position);
+  }
+
+  /** Gives the open table those of the bytes that are its own. */
+  #feed(bytes: Uint8Array, position: number): void {
+    const table = this.#current;
+    const end = position + bytes.length;
+    while (table && this.#at < Math.min(end, table.end)) {
+      const stop = Math.min(end, table.end);
+      const part = bytes.subarray(this.#at - position, stop - position);
+      this.#onMetadata?.(part, this.#at);
+      this.#at = stop;
+      this.#cursor = Math.max(this.#cursor, stop);
+      // May find the table to be longer.
+      table.reader.take(part);
     }
+    if (table && this.#at === table.end) this.#current = undefined;
   }
 
-  #sortL2Tables(passed: number): void {
-    const { start, end, name } = this.#header.refcountTable;
-    this.#l2Tables = this.#l2Tables.filter((l2) => l2 >= passed).sort((one, other) => one - other);
-    for (const [index, l2] of this.#l2Tables.entries()) {
-      if (l2 === this.#l2Tables[index + 1]) throw damaged(`two of its L2 tables are at byte ${l2}`);
-      if (l2 < end && l2 >= start) throw damaged(`an L2 table and its ${name} are at byte ${l2}`);
-    }
+  #open(heap: NumberHeap): void {
+    const scheduled = heap.pop() as number;
+    const code = scheduled % CODES;
+    const start = scheduled - code;
+    this.#at = start;
+    if (code === OTHER) this.#current = this.#others.get(start);
+    else if (code === REFCOUNT_BLOCK) this.#current = this.#refcountBlock(start);
+    else this.#current = this.#l2Table(start, code === OWN_L2);
+    this.#others.delete(start);
   }
 
-  #readEntries(bytes: Uint8Array, table: Extent): void {
-    let at = 0;
-    if (this.#splitLength > 0) {
-      at = Math.min(8 - this.#splitLength, bytes.length);
-      this.#split.set(bytes.subarray(0, at), this.#splitLength);
-      this.#splitLength += at;
-      if (this.#splitLength < 8) return;
-      this.#readEntry(new DataView(this.#split.buffer), 0, table);
+  #add(table: Extent, reader: TableReader): Table {
+    this.#require(`its ${table.name} reaches`, table.end);
+    this.#claims.metadata(table.name, table.start, table.end);
+    const added = { ...table, reader };
+    if (table.end > table.start) {
+      this.#others.set(table.start, added);
+      this.#schedule(table.start, OTHER);
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (; at + 8 <= bytes.length; at += 8) this.#readEntry(view, at, table);
-    this.#split.set(bytes.subarray(at));
-    this.#splitLength = bytes.length - at;
+    return added;
   }
 
-  #readEntry(view: DataView, at: number, table: Extent): void {
-    const high = view.getUint32(at);
-    const low = view.getUint32(at + 4);
-    if (table === this.#header.l1Table) this.#readL1Entry(high, low);
-    else if (table === this.#header.refcountTable) this.#readRefcountEntry(high, low);
-    else if (!this.#header.facts.extendedL2) this.#readL2Entry(high, low, (low & 1) === 0);
-    else if (!this.#half) this.#half = [high, low];
-    else {
-      const [halfHigh, halfLow] = this.#half;
-      this.#half = undefined;
-      this.#readL2Entry(halfHigh, halfLow, low !== 0); // `low` has a bit for each subcluster with data
-    }
+  #schedule(start: number, code: number): void {
+    (start >= this.#cursor ? this.#upcoming : this.#passed).push(start + code);
+  }
+
+  #l2Table(start: number, own: boolean): Table {
+    return {
+      name: 'L2 table',
+      start,
+      end: start + this.#header.facts.clusterSize,
+      reader: this.#header.facts.extendedL2 ? this.#extendedReader(own) : this.#plainReader(own),
+    };
+  }
+
+  #refcountBlock(start: number): Table {
+    const end = start + this.#header.facts.clusterSize;
+    return { name: 'refcount block', start, end, reader: UNREAD };
+  }
+
+  #plainReader(own: boolean): TableReader {
+    return new EntryReader((high, low) => this.#readL2Entry(high, low, own));
+  }
+
+  /** Each entry is followed by two bits for each of its subclusters, which point nowhere. */
+  #extendedReader(own: boolean): TableReader {
+    let isEntry = false;
+    return new EntryReader((high, low) => {
+      isEntry = !isEntry;
+      if (isEntry) this.#readL2Entry(high, low, own);
+    });
   }
 
   /** Bits 9 to 55 are the place of an L2 table, 0 for none; bit 63 is a hint, the rest is reserved. */
-  #readL1Entry(high: number, low: number): void {
+  #readL1Entry(high: number, low: number, own: boolean): void {
     if ((high & 0x7f000000) !== 0 || (low & 0x1ff) !== 0)
       throw damaged('an entry of its L1 table is not one');
     const start = this.#place((high & 0x00ffffff) * 2 ** 32 + low, 'an entry of its L1 table');
+    // The hint without a place: some take that for a table in the header.
+    if (start === 0 && high !== 0) throw damaged('an entry of its L1 table is not one');
     if (start === 0) return;
     this.#require('an L2 table reaches', start + this.#header.facts.clusterSize);
-    if (this.#l2Tables.length < MOST_L2_TABLES) this.#l2Tables.push(start);
+    if (this.#claims.l2Table(start, own)) this.#schedule(start, own ? OWN_L2 : SNAPSHOT_L2);
   }
 
   #readRefcountEntry(high: number, low: number): void {
     const start = this.#place(high * 2 ** 32 + low, 'an entry of its refcount table');
-    if (start !== 0) this.#require('a refcount block reaches', start + this.#header.facts.clusterSize);
+    if (start === 0) return;
+    const end = start + this.#header.facts.clusterSize;
+    this.#require('a refcount block reaches', end);
+    this.#claims.metadata('refcount block', start, end);
+    if (this.#onMetadata) this.#schedule(start, REFCOUNT_BLOCK);
   }
 
-  /** @param hasData false where the cluster reads as zeros, whether it has a place or not */
-  #readL2Entry(high: number, low: number, hasData: boolean): void {
+  /**
+   * Bit 62 says that it is compressed; else bits 9 to 55 are the place, and bit 0 says that it reads as zeros
+   * though it may have one; bit 63 is a hint, the rest is reserved.
+   */
+  #readL2Entry(high: number, low: number, own: boolean): void {
     if ((high & 0x40000000) !== 0) {
-      this.#readCompressedEntry(high, low);
+      this.#readCompressedEntry(high, low, own);
       return;
     }
-    if (!hasData) return;
+    const { version, extendedL2 } = this.#header.facts;
+    const reserved = version === 2 || extendedL2 ? 0x1ff : 0x1fe;
+    if ((high & 0x3f000000) !== 0 || (low & reserved) !== 0) {
+      throw damaged('an entry of an L2 table is not one');
+    }
     const start = this.#place((high & 0x00ffffff) * 2 ** 32 + (low - (low % 512)), 'an entry of an L2 table');
+    if (start === 0) return;
     // The last cluster of a file may be stored in part: the rest reads as zeros.
-    if (start !== 0) this.#require('a cluster of data reaches', start + 1);
+    this.#require('a cluster of data reaches', start + 1);
+    this.#claims.data(start, own);
   }
 
   /** Place in the lower bits, then how many further 512-byte sectors the compressed bytes touch. */
-  #readCompressedEntry(high: number, low: number): void {
+  #readCompressedEntry(high: number, low: number, own: boolean): void {
     const placeBits = 62 - (Math.log2(this.#header.facts.clusterSize) - 8);
     const highBits = 2 ** (placeBits - 32);
     const high30 = high & 0x3fffffff;
     const start = (high30 % highBits) * 2 ** 32 + low;
     const sectors = Math.floor(high30 / highBits);
     // The last sector needn't be whole.
-    this.#require('a compressed cluster reaches', start - (start % 512) + sectors * 512 + 1);
+    const end = start - (start % 512) + sectors * 512 + 1;
+    this.#require('a compressed cluster reaches', end);
+    this.#claims.packed(start, Math.max(end, start + 1));
+    if (!own) return;
+    this.#packedBytes += Math.max(1, end - start);
+    this.#checkPacked();
+  }
+
+  /** However small, each compressed cluster has bytes of its own: a file has no room for the same ones many times. */
+  #checkPacked(): void {
+    if (this.#packedBytes <= this.#fileSize) return;
+    throw damaged(
+      `its compressed clusters have ${this.#packedBytes} bytes at least, but the file only ${this.#fileSize}: they lie over each other`,
+    );
+  }
+
+  /** The records of the snapshot table tell where the L1 tables of the snapshots are. */
+  #addSnapshots(extent: Extent): void {
+    let left = this.#header.facts.snapshots;
+    let recordAt = extent.start;
+    let claimed = extent.end;
+    const reader = new RecordReader(SNAPSHOT_HEAD, (head, lengthWith) => {
+      const { l1Table, further } = readSnapshotHead(head, this.#header.facts.clusterSize);
+      left--;
+      // Its other records have a head at least each; the last may end the file, without being filled up.
+      table.end =
+        recordAt + (left > 0 ? lengthWith(further) + left * SNAPSHOT_HEAD : SNAPSHOT_HEAD + further);
+      recordAt += lengthWith(further);
+      this.#require('its snapshot table reaches', table.end);
+      const known = Math.ceil(claimed / this.#header.facts.clusterSize) * this.#header.facts.clusterSize;
+      if (table.end > known) this.#claims.metadata('snapshot table', known, table.end);
+      claimed = Math.max(claimed, table.end);
+      const entry = (high: number, low: number) => this.#readL1Entry(high, low, false);
+      if (l1Table.end > l1Table.start) this.#add(l1Table, new EntryReader(entry));
+      return further;
+    });
+    const table = this.#add(extent, reader);
+  }
+
+  /** The records of the bitmap directory tell where the bitmaps' tables are. */
+  #addBitmaps(extent: Extent): void {
+    let left = this.#header.facts.bitmaps;
+    let recordAt = extent.start;
+    const reader = new RecordReader(BITMAP_HEAD, (head, lengthWith) => {
+      const { table, further } = readBitmapHead(head, this.#header.facts.clusterSize);
+      recordAt += lengthWith(further);
+      left--;
+      if (recordAt > extent.end || (left === 0) !== (recordAt === extent.end)) {
+        throw damaged(`its bitmap directory does not hold ${this.#header.facts.bitmaps} bitmaps`);
+      }
+      const entry = (high: number, low: number) => this.#readBitmapEntry(high, low);
+      if (table.end > table.start) this.#add(table, new EntryReader(entry));
+      return further;
+    });
+    this.#add(extent, reader);
+  }
+
+  /** Bits 9 to 55 are the place of a cluster of the bitmap; without one, bit 0 says whether all of it is set. */
+  #readBitmapEntry(high: number, low: number): void {
+    const start = this.#place((high & 0x00ffffff) * 2 ** 32 + (low - (low % 512)), 'an entry of a bitmap');
+    if ((high & 0xff000000) !== 0 || (low & (start === 0 ? 0x1fe : 0x1ff)) !== 0) {
+      throw damaged('an entry of a bitmap is not one');
+    }
+    if (start === 0) return;
+    this.#require('a bitmap reaches', start + 1);
+    this.#claims.data(start, false);
   }
 
   #place(start: number, what: string): number {
@@ -154,6 +309,7 @@ export class Qcow2Maps {
   }
 
   #require(what: string, end: number): void {
+    if (end > this.#fileSize) throw cutShort('qcow2', what, end, this.#fileSize);
     if (end > this.#furthest.end) this.#furthest = { what, end };
   }
 }

@@ -1,8 +1,10 @@
 import { formatSize } from '../kernel/format.ts';
 import type { Qcow2Facts } from './facts.ts';
 import type { Head } from './head.ts';
+import { aligned, SNAPSHOT_HEAD } from './qcow2-directories.ts';
 import { type Extent, type Qcow2Extensions, readExtensions } from './qcow2-extensions.ts';
 import { cutShort, damaged, quotable, refusal } from './refusal.ts';
+import { refuseSecondFormat } from './second-format.ts';
 
 /**
  * The header of a qcow2 image, judged by QEMU's docs/interop/qcow2.txt: everything it claims must be
@@ -13,8 +15,9 @@ export interface Qcow2Header {
   facts: Omit<Qcow2Facts, 'format' | 'fileSize'>;
   l1Table: Extent;
   refcountTable: Extent;
-  /** These and the others that the header points to: all must end within the file. */
-  tables: Extent[];
+  /** Its least extent: each record says itself how long it is. Absent without snapshots. */
+  snapshotTable?: Extent;
+  bitmapDirectory?: Extent;
 }
 
 const QCOW2_MAGIC = 'QFI\xfb';
@@ -27,10 +30,11 @@ const HEADER_LENGTH_3 = 104;
 const MAX_L1_TABLE = 32 * 1024 * 1024;
 const MAX_REFCOUNT_TABLE = 8 * 1024 * 1024;
 const MAX_SNAPSHOTS = 65536;
-const MIN_SNAPSHOT_ENTRY = 40;
 
 const INCOMPATIBLE = { dirty: 1, corrupt: 2, externalData: 4, compressionType: 8, extendedL2: 16 } as const;
 const KNOWN_INCOMPATIBLE = 31;
+const AUTOCLEAR_BITMAPS = 1;
+const AUTOCLEAR_RAW_DATA = 2;
 
 /** True for qcow2 of any version that we know; version 1 is another format, and refused elsewhere. */
 export function isQcow2(head: Head): boolean {
@@ -62,21 +66,22 @@ export function readQcow2(head: Head, maxVirtualSize: number): Qcow2Header {
   const l1Table = readL1Table(head, clusterSize, virtualSize, features.extendedL2);
   const refcountTable = readRefcountTable(head, clusterSize);
   const snapshots = head.u32be(60);
-  const tables = [l1Table, refcountTable];
   const snapshotTable = readSnapshotTable(head, snapshots, clusterSize);
-  if (snapshots > 0) tables.push(snapshotTable);
-  if (extensions.bitmapDirectory) {
-    tables.push(aligned(extensions.bitmapDirectory, clusterSize));
-  }
-  refuseOverlaps([{ name: 'header', start: 0, end: clusterSize }, ...tables]);
+  const bitmapDirectory = extensions.bitmapDirectory && aligned(extensions.bitmapDirectory, clusterSize);
+  const tables = {
+    l1Table,
+    refcountTable,
+    ...(snapshots > 0 && { snapshotTable }),
+    ...(bitmapDirectory && { bitmapDirectory }),
+  };
+  refuseOverlaps([{ name: 'header', start: 0, end: clusterSize }, ...Object.values(tables)]);
+  refuseSecondFormat(head, clusterSize);
 
   const { extendedL2, lazyRefcounts } = features;
   const { bitmaps } = extensions;
   return {
     facts: { virtualSize, version, clusterSize, compression, extendedL2, lazyRefcounts, snapshots, bitmaps },
-    l1Table,
-    refcountTable,
-    tables,
+    ...tables,
   };
 }
 
@@ -115,12 +120,15 @@ function readFeatures(head: Head, clusterBits: number): typeof NO_FEATURES {
   if (head.u32be(96) > 6) {
     throw damaged(`its reference counts have 2^${head.u32be(96)} bits; 2^6 is the most`);
   }
+  if (head.u32be(92) & AUTOCLEAR_RAW_DATA && !(low & INCOMPATIBLE.externalData)) {
+    throw damaged('it says of an external data file that it is raw, but has none');
+  }
   return {
     externalData: (low & INCOMPATIBLE.externalData) !== 0,
     compressionType: (low & INCOMPATIBLE.compressionType) !== 0,
     extendedL2: (low & INCOMPATIBLE.extendedL2) !== 0,
     lazyRefcounts: (head.u32be(84) & 1) !== 0,
-    bitmaps: (head.u32be(92) & 1) !== 0,
+    bitmaps: (head.u32be(92) & AUTOCLEAR_BITMAPS) !== 0,
   };
 }
 
@@ -217,14 +225,7 @@ function readRefcountTable(head: Head, clusterSize: number): Extent {
 function readSnapshotTable(head: Head, snapshots: number, clusterSize: number): Extent {
   if (snapshots > MAX_SNAPSHOTS) throw damaged(`it has ${snapshots} snapshots; ${MAX_SNAPSHOTS} is the most`);
   const start = head.u64be(64);
-  return aligned({ name: 'snapshot table', start, end: start + snapshots * MIN_SNAPSHOT_ENTRY }, clusterSize);
-}
-
-function aligned(table: Extent, clusterSize: number): Extent {
-  if (table.end > Number.MAX_SAFE_INTEGER || table.start % clusterSize !== 0) {
-    throw damaged(`its ${table.name} is at byte ${table.start}, where none can be`);
-  }
-  return table;
+  return aligned({ name: 'snapshot table', start, end: start + snapshots * SNAPSHOT_HEAD }, clusterSize);
 }
 
 function refuseOverlaps(extents: Extent[]): void {

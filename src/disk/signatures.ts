@@ -1,5 +1,5 @@
 import type { Head } from './head.ts';
-import { refusal } from './refusal.ts';
+import { quotable, refusal } from './refusal.ts';
 
 /**
  * What is known and not taken. Each row: one word for programs, what it is called, where which bytes
@@ -28,12 +28,6 @@ const HEAD_SIGNATURES: readonly Signature[] = [
     name: 'a VMware seSparse disk (VMDK)',
     magic: '\xbe\xba\xfe\xca\0\0\0\0',
     advice: convert('vmdk'),
-  },
-  {
-    found: 'vmdk',
-    name: 'the text descriptor of a VMware disk (VMDK), whose data are in other files',
-    magic: '# Disk DescriptorFile',
-    advice: 'Convert it where all its files are: qemu-img convert -f vmdk -O qcow2 SOURCE.vmdk TARGET.qcow2',
   },
   { found: 'vhd', name: 'a Hyper-V disk (VHD, dynamic)', magic: 'conectix', advice: convert('vpc') },
   { found: 'vhdx', name: 'a Hyper-V disk (VHDX)', magic: 'vhdxfile', advice: convert('vhdx') },
@@ -75,6 +69,20 @@ const HEAD_SIGNATURES: readonly Signature[] = [
     magic: '\x3a\xff\x26\xed\x01\0',
     advice: 'Expand it first: simg2img SOURCE TARGET.raw',
   },
+  { found: 'dmg', name: 'a sparse macOS disk (DMG)', magic: 'sprs', advice: convert('dmg') },
+  { found: 'vma', name: 'a Proxmox backup archive (VMA)', magic: 'VMA\0', advice: unpack('vma extract') },
+  {
+    found: 'ewf',
+    name: 'a forensic disk image (EWF)',
+    magic: 'EVF\x09\x0d\x0a\xff\0',
+    advice: 'Export it first: ewfexport -f raw SOURCE',
+  },
+  {
+    found: 'partclone',
+    name: 'a Partclone image',
+    magic: 'partclone-image',
+    advice: 'Restore it to a disk first: partclone.restore -C -s SOURCE -o TARGET.raw',
+  },
   { found: 'wim', name: 'a Windows installation archive (WIM)', magic: 'MSWIM\0\0\0', advice: NOT_A_DISK },
 
   { found: 'gzip', name: 'compressed with gzip', magic: '\x1f\x8b\x08', advice: decompress('gzip -d') },
@@ -109,12 +117,18 @@ const HEAD_SIGNATURES: readonly Signature[] = [
   { found: 'pdf', name: 'a PDF document', magic: '%PDF-', advice: NOT_A_DISK },
 ];
 
+/** What stands before the version in the text descriptor of a VMDK, as QEMU recognises one: comments, empty lines. */
+const VMDK_DESCRIPTOR = /^(?:#[^\n]*\n| *\r?\n)*(?:# *Disk DescriptorFile|version=\d+\r?\n)/i;
+/** A line of it that says which file holds a part of the disk. */
+const VMDK_EXTENT = /^ *(?:RW|RDONLY|NOACCESS) +\d+ +\w+ +"([^"\n]*)"/m;
+
 const TAKEN = 'a backup storage takes qcow2, raw and iso';
 
 /** Refuses what its first bytes (a few KiB suffice) show to be a known thing that is no image for us. */
 export function refuseForeign(head: Head): void {
   const signature = HEAD_SIGNATURES.find((row) => head.holds(row.magic, row.at));
   if (signature) refuse(signature);
+  refuseVmdkDescriptor(head);
   if (isBzip2(head)) {
     refuse({ found: 'bzip2', name: 'compressed with bzip2', advice: decompress('bzip2 -d') });
   }
@@ -137,6 +151,17 @@ export function refuseForeign(head: Head): void {
   if (head.holds('MZ') && head.u16le(510) !== 0xaa55 && head.holds('PE\0\0', head.u32le(0x3c))) {
     refuse({ found: 'pe', name: 'a Windows or UEFI program', advice: NOT_A_DISK });
   }
+}
+
+function refuseVmdkDescriptor(head: Head): void {
+  const text = head.latin1(0, head.length);
+  if (!VMDK_DESCRIPTOR.test(text)) return;
+  const file = quotable(VMDK_EXTENT.exec(text)?.[1] ?? '', 200);
+  refuse({
+    found: 'vmdk',
+    name: `the text descriptor of a VMware disk (VMDK), whose data are in other files${file && ` ("${file}")`}`,
+    advice: 'Convert it where all its files are: qemu-img convert -f vmdk -O qcow2 SOURCE.vmdk TARGET.qcow2',
+  });
 }
 
 /** Refuses a file that only its last 512 bytes give away. `tail` ends where the file ends. */

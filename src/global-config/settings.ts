@@ -93,7 +93,8 @@ export class Settings {
     const known = this.#all.map((setting) => `${setting.category}/${setting.name}`);
     throw new IngotError(
       'SYS.1003',
-      `there is no setting '${category}/${name}'${didYouMean(`${category}/${name}`, known)}; known are ${known.join(', ')}`,
+      `there is no setting '${category}/${name}'${didYouMean(`${category}/${name}`, known)}`,
+      { elaboration: `There are: ${known.join(', ')}.` },
     );
   }
 }

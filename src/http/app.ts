@@ -1,11 +1,19 @@
 /** The HTTP side: routes, request ids, errors, metrics. */
 import { randomUUID } from 'node:crypto';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { Histogram } from 'prom-client';
 import type { Uploads } from '../image/upload/uploads.ts';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
+import { jsonFault } from '../kernel/json-fault.ts';
 import type { Log } from '../kernel/log.ts';
-import type { AnsweredFile, Message } from '../kernel/message.ts';
+import { type AnsweredFile, type Message, pathVariables } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
 import type { JobProgress } from '../long-job/progress.ts';
 import { HttpProblem, sendError, sendJson } from './answers.ts';
@@ -17,9 +25,16 @@ import { addExports } from './exports.ts';
 import { addJsonMessages } from './json-messages.ts';
 import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
+import { securityHeaders } from './security-headers.ts';
 import { guardBodies } from './slow-bodies.ts';
 import { addUploads } from './uploads.ts';
 import type { WebHooks } from './web-hooks.ts';
+
+/** Certificate with its chain and private key, in PEM. */
+export interface TlsIdentity {
+  cert: string;
+  key: string;
+}
 
 interface Parts {
   dispatcher: Dispatcher;
@@ -32,6 +47,12 @@ interface Parts {
   uploads: Uploads;
   /** What was exported under the key; undefined where nothing is. */
   exportedFile: (key: string) => Promise<AnsweredFile | undefined>;
+  /** With it, https is spoken and no http. */
+  tls?: TlsIdentity | undefined;
+  /** Whose X-Forwarded-* headers are believed: addresses and networks. */
+  trustedProxies: string[];
+  /** How long a caller may take to send a whole call, in milliseconds. */
+  requestTimeout: number;
   /** Rejects, saying why, while the service can't do its work. */
   ready: () => Promise<void>;
 }
@@ -44,26 +65,43 @@ const latency = new Histogram({
   registers: [metrics],
 });
 
+/** How long a caller may take to send the head of a call, in milliseconds, where not even less for all of it. */
+const HEAD_TIMEOUT = 20_000;
+/** Connections at once; each costs memory before anybody is asked who it is. */
+const MOST_CONNECTIONS = 4096;
+
 export function createApp(parts: Parts): FastifyInstance {
+  const { tls, requestTimeout } = parts;
+  const server = {
+    // A query may name thousands of uuids, and they travel in its first line.
+    maxHeaderSize: 131_072,
+    headersTimeout: Math.min(HEAD_TIMEOUT, requestTimeout),
+    // An upload takes as long as it takes; see guardBodies for all else.
+    requestTimeout: 0,
+    keepAliveTimeout: 72_000,
+    // It is looked at the heads so often: their time is kept to by half of itself.
+    connectionsCheckingInterval: Math.min(5000, requestTimeout / 2),
+  };
   const app = Fastify({
+    serverFactory: (handler) =>
+      tls ? createTlsServer({ ...server, ...tls }, handler) : createServer(server, handler),
+    trustProxy: parts.trustedProxies.length > 0 && parts.trustedProxies,
     // Fastify's own news (where it listens) are told by `serve` in words of its own.
     loggerInstance: parts.log.child({}, { level: quieter(parts.log.level) }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
+    // A logger for each call costs more than many a call; what is logged of one names it.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: 1_048_576,
-    // An upload takes as long as it takes; see guardBodies for all else.
-    requestTimeout: 0,
-    connectionTimeout: 0,
-    keepAliveTimeout: 72_000,
     // Calls under way are answered; whoever stops the service bounds the wait.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
-    // A query may name thousands of uuids, and they travel in its first line.
-    http: { maxHeaderSize: 131_072, headersTimeout: 60_000 },
     // What fails before there is a route: a path that can't be read.
     frameworkErrors: (error, _request, reply) =>
       sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
   });
+
+  app.server.maxConnections = MOST_CONNECTIONS;
 
   // ZStack's clients send a JSON content type with an empty body too; and what is not JSON gets a 400 of ours.
   app.removeAllContentTypeParsers();
@@ -72,32 +110,33 @@ export function createApp(parts: Parts): FastifyInstance {
     try {
       done(null, JSON.parse(body as string));
     } catch (error) {
-      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${(error as Error).message}`));
+      done(new HttpProblem(400, 'SYS.1007', `the body is not JSON: ${jsonFault(error)}`));
     }
   });
 
+  const secretVariables = new Set(parts.messages.flatMap(secretVariablesOf));
   addCompression(app);
-  guardBodies(app);
-  app.addHook('onSend', async (request, reply) => {
-    reply
-      .header('x-request-id', request.id)
-      .header('x-content-type-options', 'nosniff')
-      .header('cache-control', 'no-store');
+  guardBodies(app, requestTimeout);
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const own = reply.getHeader('content-security-policy');
+    reply.header('x-request-id', request.id).headers(securityHeaders(request.protocol));
+    if (own !== undefined) reply.header('content-security-policy', own);
+    done(null, payload);
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     latency.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     parts.log.debug(
       {
         reqId: request.id,
         method: request.method,
-        // The keys of exports and uploads are for those alone who were given them.
-        url: /^\/(exports|uploads)\//.test(request.url) ? route : request.url.split('?')[0],
+        url: shownPath(request, secretVariables),
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
       },
       'call',
     );
+    done();
   });
   app.setErrorHandler((thrown, request, reply) => {
     const error = toIngotError(thrown);
@@ -111,7 +150,8 @@ export function createApp(parts: Parts): FastifyInstance {
     if (!(thrown instanceof IngotError) && status !== undefined && status < 500) {
       return sendError(reply, status, new IngotError('SYS.1007', error.details).toBody());
     }
-    if (error.code === 'SYS.1000') request.log.error({ err: thrown }, 'a call failed unexpectedly');
+    if (error.code === 'SYS.1000')
+      parts.log.error({ reqId: request.id, err: thrown }, 'a call failed unexpectedly');
     if (native) return sendNativeError(reply, error);
     return sendError(reply, 503, error.toBody());
   });
@@ -142,6 +182,19 @@ export function createApp(parts: Parts): FastifyInstance {
   addExports(app, parts);
   addUploads(app, parts);
   return app;
+}
+
+/** The variables of a message's path that are secrets, as a session's uuid is. */
+function secretVariablesOf({ route, parameters }: Message): string[] {
+  return pathVariables(route.path).filter((name) => parameters[name]?.secret);
+}
+
+/** The path as it may be logged: without its variables where one of them is a secret. */
+function shownPath({ url, params, routeOptions }: FastifyRequest, secret: ReadonlySet<string>): string {
+  // The keys of exports and uploads are for those alone who were given them.
+  if (/^\/(exports|uploads)\//.test(url)) return routeOptions.url ?? '';
+  const names = Object.keys((params ?? {}) as Record<string, string>);
+  return (names.some((name) => secret.has(name)) ? routeOptions.url : url.split('?')[0]) ?? '';
 }
 
 function quieter(level: string): string {

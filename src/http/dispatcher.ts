@@ -3,6 +3,7 @@
  * then the operation, the job or the query engine.
  */
 import type { AccessRules } from '../account/access.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
 import type { Database } from '../database/database.ts';
 import { type JobResult, messageNameOf } from '../job/long-job.ts';
 import type { AnyOperation, Call, Caller, QueryCompletion, SyncOperation } from '../job/operation.ts';
@@ -51,6 +52,7 @@ export class Dispatcher {
   readonly #runner: JobRunner;
   readonly #operations: ReadonlyMap<string, { message: Message; operation: AnyOperation }>;
   readonly #access: AccessRules;
+  readonly #audit: AuditLog;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #kept = new Map<string, Done & { length: number }>();
@@ -63,6 +65,7 @@ export class Dispatcher {
     runner: JobRunner;
     operations: ReadonlyMap<string, { message: Message; operation: AnyOperation }>;
     access: AccessRules;
+    audit: AuditLog;
     clock: Clock;
     log: Log;
   }) {
@@ -70,18 +73,33 @@ export class Dispatcher {
     this.#runner = parts.runner;
     this.#operations = parts.operations;
     this.#access = parts.access;
+    this.#audit = parts.audit;
     this.#clock = parts.clock;
     this.#log = parts.log;
   }
 
   /** Answers a `sync` message. */
   async answer(request: Request): Promise<Record<string, unknown>> {
-    const call = await this.#admit(request, newUuid());
+    if (!request.message.mutates) return this.#answer(await this.#admit(request, newUuid()));
+    const asked = { ...request, id: newUuid() };
+    const [caller, noteCaller] = remembering(request);
+    try {
+      const answer = await this.#answer(await this.#admit({ ...request, authenticate: caller }, asked.id));
+      await this.#audit.answered({ ...asked, caller: noteCaller() }, answer);
+      return answer;
+    } catch (thrown) {
+      await this.#audit.refused({ ...asked, caller: noteCaller() }, toIngotError(thrown).toBody());
+      throw thrown;
+    }
+  }
+
+  async #answer(call: Call): Promise<Record<string, unknown>> {
     const { message } = call;
     const operation = this.#operations.get(message.name)?.operation;
     if (message.query && message.resource) {
       const restrict = this.#access.restriction(call.caller);
-      const parameters = call.parameters as ParametersOf<QueryMessage>;
+      const asked = call.parameters as ParametersOf<QueryMessage>;
+      const parameters = { ...asked, conditions: [...message.only, ...(asked.conditions ?? [])] };
       const options = restrict && { restrict };
       const answer = { ...(await query(this.#database, message.resource, parameters, options)) };
       await (operation as QueryCompletion | undefined)?.(answer, restrict);
@@ -111,11 +129,13 @@ export class Dispatcher {
   async #accept(request: Request, id: string): Promise<string> {
     const { message } = request;
     const begun = this.#clock.now();
+    const [authenticate, noteCaller] = remembering(request);
     const done = (result: JobResult): void =>
       this.#keep(id, { state: 'done', message, begun, ended: this.#clock.now(), ...result });
     try {
-      const call = await this.#admit(request, id);
+      const call = await this.#admit({ ...request, authenticate }, id);
       if (message.successIfMissing && (await this.#isMissing(call))) {
+        await this.#audit.answered({ ...request, id, caller: call.caller }, {});
         done({ answer: {} });
       } else {
         await this.#runner.submit(call);
@@ -125,6 +145,7 @@ export class Dispatcher {
       if (error.code === 'SYS.1000')
         this.#log.error({ err: thrown, call: message.name }, 'a call failed unexpectedly');
       done({ error: error.toBody() });
+      await this.#audit.refused({ ...request, id, caller: noteCaller() }, error.toBody());
     }
     return id;
   }
@@ -195,3 +216,15 @@ export class Dispatcher {
 }
 
 const NOBODY: Caller = { accountUuid: '', admin: false };
+
+/** The request's way of finding out who calls, and who it was, once it has been found out. */
+function remembering({ authenticate }: Request): [Request['authenticate'], () => Caller | undefined] {
+  let known: Caller | undefined;
+  return [
+    async () => {
+      known = await authenticate();
+      return known;
+    },
+    () => known,
+  ];
+}

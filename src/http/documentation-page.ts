@@ -96,7 +96,7 @@ function escapeHtml(text: string): string {
 const STYLE = `
 body{margin:0;font:15px/1.5 system-ui,sans-serif;color:#1d2330;display:flex}
 nav{position:sticky;top:0;height:100vh;overflow:auto;width:17rem;flex:none;background:#f4f5f7;padding:0 1rem;box-sizing:border-box}
-nav ul{list-style:none;padding:0;margin:0}nav h4{margin:1rem 0 .2rem}nav a,main a{color:#1f5fbf;text-decoration:none}
+nav ul{list-style:none;padding:0;margin:0}nav h4{margin:1rem 0 .2rem}nav a,main a{color:#1f5fbf;text-decoration:none}nav a{overflow-wrap:anywhere}
 main{padding:0 2.5rem 4rem;max-width:60rem;min-width:0}
 h2{margin-top:3rem;border-bottom:2px solid #d9dce3}article{margin:2rem 0;padding-left:1rem;border-left:3px solid #c9d6ea}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #e4e6eb}

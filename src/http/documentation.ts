@@ -23,7 +23,10 @@ export function addDocumentation(
   app.get('/docs', (_request, reply) =>
     reply
       .header('content-type', 'text/html;charset=utf-8')
-      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .header(
+        'content-security-policy',
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      )
       .send(page),
   );
 }

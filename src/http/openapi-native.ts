@@ -54,7 +54,7 @@ function operation(message: Message, method: string, path: string): Json {
   const byUuid = message.query && variables.length > 0;
   const inAddress = method === 'GET' || method === 'DELETE';
   return {
-    operationId: byUuid ? `get${message.resource?.name}` : message.action,
+    operationId: byUuid ? message.action.replace(/^query/, 'get') : message.action,
     summary: byUuid ? `One ${message.resource?.name}` : message.name,
     description: `${message.doc}\n\nSource: ${message.source}. Caller: ${message.caller}.`,
     tags: [message.resource?.name ?? 'Service'],
@@ -115,6 +115,10 @@ const JOB_SCHEMA: Json = {
     },
     bytesPerSecond: { type: 'integer' },
     secondsLeft: { type: 'integer' },
+    placeInLine: {
+      type: 'integer',
+      description: 'Of a job that waits for a free place: 1 is the next to begin.',
+    },
     createDate: ISO_DATE,
     endDate: ISO_DATE,
     answer: { type: 'object', description: 'Of a job that succeeded.' },

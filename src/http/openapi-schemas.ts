@@ -186,24 +186,38 @@ export function addressParameters(message: Message, inPath: readonly string[], d
       .filter(([name]) => !inPath.includes(name))
       .map(([name, field]) => parameter(name, 'query', field, date));
   }
-  const { conditions: _, sortBy: __, sortDirection: ___, fields: ____, ...plain } = message.parameters;
+  const { conditions, sortBy, sortDirection: _, fields, ...plain } = message.parameters;
   return [
     {
       name: 'q',
       in: 'query',
       description:
         'A condition: `name=centos`, `size>10G`, `name~=web%`, `uuid?=a,b`, `description is null`. Repeat it; all must hold.',
-      schema: { type: 'array', items: { type: 'string' } },
+      schema: {
+        type: 'array',
+        items: { type: 'string' },
+        ...(conditions?.kind === 'list' && { maxItems: conditions.maxItems }),
+        'x-since': conditions?.since,
+      },
       style: 'form',
       explode: true,
     },
     ...Object.entries(plain).map(([name, field]) => parameter(name, 'query', field, date)),
-    { name: 'sort', in: 'query', description: 'A field, with + or - before it.', schema: { type: 'string' } },
+    {
+      name: 'sort',
+      in: 'query',
+      description: 'The fields to sort by, with commas between; + or - before one says which way.',
+      schema: {
+        type: 'string',
+        ...(sortBy?.kind === 'text' && { maxLength: sortBy.max }),
+        'x-since': sortBy?.since,
+      },
+    },
     {
       name: 'fields',
       in: 'query',
-      description: 'The fields to return, with commas between.',
-      schema: { type: 'string' },
+      description: 'The fields to return, with commas between; all by default.',
+      schema: { type: 'string', 'x-since': fields?.since },
     },
   ];
 }

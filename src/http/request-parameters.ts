@@ -1,5 +1,6 @@
 /** From an HTTP request to a message's parameters, in the shapes ZStack's clients send (zstack-api.md 1.7, 1.11). */
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import type { Message } from '../kernel/message.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 import { HttpProblem } from './answers.ts';
@@ -98,7 +99,7 @@ function splitPlain(value: unknown): unknown[] {
 }
 
 /** Query parameters that ZStack's clients send and that have no effect, there or here. */
-const WITHOUT_EFFECT = new Set(['groupBy', 'filterName', 'systemTags', 'userTags', 'timeout']);
+const WITHOUT_EFFECT = new Set(['groupBy', 'filterName', 'systemTags', 'userTags', 'timeout', 'requestIp']);
 
 function queryParameters(message: Message, { path, query }: Wire): Members {
   // By uuid all other parameters are ignored, and what does not exist is an empty list (zstack-api.md 1.11).
@@ -122,8 +123,8 @@ function queryParameters(message: Message, { path, query }: Wire): Members {
         ];
         throw new IngotError(
           'SYS.1007',
-          `${message.name} has no parameter '${key}'${didYouMean(key, known)} (conditions are given as q=${key}=…)`,
-          { opaque: { parameter: key } },
+          `${message.name} has no parameter '${shorten(key)}'${didYouMean(key, known)} (conditions are given as q=${shorten(key)}=…)`,
+          { opaque: { parameter: shorten(key) } },
         );
       }
       parameters[key] = Array.isArray(value) ? value.at(-1) : value;

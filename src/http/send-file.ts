@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AnsweredBytes, AnsweredFile } from '../kernel/message.ts';
 import { HttpProblem } from './answers.ts';
 import { contentDisposition, wantedBytes } from './file-range.ts';
+import { securityHeaders } from './security-headers.ts';
 
 /** Two of these a download: one is filled while the other is sent. Larger ones were no faster. */
 const PIECE_BYTES = 256 * 1024;
@@ -68,7 +69,7 @@ function headersOf(reply: FastifyReply, request: FastifyRequest): Record<string,
   return {
     ...(reply.getHeaders() as Record<string, string>),
     'x-request-id': request.id,
-    'x-content-type-options': 'nosniff',
+    ...securityHeaders(request.protocol),
     // It may be kept, and asked for again with its ETag.
     'cache-control': 'private, no-cache',
   };

@@ -1,23 +1,14 @@
 /** `/uploads/{key}`: the tus protocol (tus.io), by its own server, for whoever was given the address. */
-import { Server } from '@tus/server';
 import type { FastifyInstance } from 'fastify';
 import type { Uploads } from '../image/upload/uploads.ts';
 import type { Log } from '../kernel/log.ts';
-import { UploadLocks } from './upload-locks.ts';
-import { UploadStore } from './upload-store.ts';
 
 const PREFIX = '/uploads';
 
 export function addUploads(app: FastifyInstance, parts: { uploads: Uploads; log: Log }): void {
-  const tus = new Server({
-    path: PREFIX,
-    datastore: new UploadStore(parts),
-    locker: new UploadLocks(),
-    // Right behind any proxy.
-    relativeLocation: true,
-    // A client that wants to create an upload is shown the one whose address it has.
-    namingFunction: (request) => keyIn(request.url),
-  });
+  // Its library is loaded with the first request of one.
+  let server: ReturnType<typeof openServer> | undefined;
+  const openServer = async () => (await import('./upload-server.ts')).uploadServer(PREFIX, parts);
   void app.register(async (scope) => {
     // The bytes are for the protocol's server, which reads them itself.
     scope.removeAllContentTypeParsers();
@@ -29,12 +20,9 @@ export function addUploads(app: FastifyInstance, parts: { uploads: Uploads; log:
       config: { slow: true },
       handler: async (request, reply) => {
         reply.hijack();
-        await tus.handle(request.raw, reply.raw);
+        server ??= openServer();
+        await (await server).handle(request.raw, reply.raw);
       },
     });
   });
-}
-
-function keyIn(url: string | undefined): string {
-  return /\/([^/?]+)\/?(?:\?.*)?$/.exec(url ?? '')?.[1] ?? '';
 }

@@ -1,12 +1,17 @@
 /**
  * Web hooks: a call's result is sent to the address that its header `X-Web-Hook` names (zstack-api.md 1.5), as far
- * as the setting `webHookHosts` allows that host. What is to be sent is kept in the database until it was taken.
+ * as the settings `webHookHosts` and `egress.allow` allow that host. What is to be sent is kept in the database until it was taken.
  */
-import type { IncomingHttpHeaders } from 'node:http';
+import http, { type IncomingHttpHeaders } from 'node:http';
+import https from 'node:https';
+import tls from 'node:tls';
 import type { Database } from '../database/database.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import { maskedUrl } from '../kernel/masked-url.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
+import type { Egress } from '../transfer/egress.ts';
 import { HttpProblem } from './answers.ts';
 import type { CallState, Dispatcher } from './dispatcher.ts';
 import { presentAnswer } from './present.ts';
@@ -32,6 +37,8 @@ const PAUSE = 2000;
 const LOOK = 500;
 /** How long the other side may take to answer, in milliseconds. */
 const PATIENCE = 10_000;
+/** Bytes of the headers of its answer; of its body, nothing is read. */
+const MAX_HEADER_BYTES = 16 * 1024;
 /** After so long, another process takes over what a dead one has left. */
 const ABANDONED = 60_000;
 
@@ -42,6 +49,11 @@ interface Parts {
   node: string;
   /** `host` or `host:port`, which alone may be called. */
   hosts: readonly string[];
+  egress: Egress;
+  /** Under which addresses are kept that hold something secret. */
+  secrets: SecretBox;
+  /** Certificates in PEM that are trusted besides the usual authorities'. */
+  ca?: string;
   dispatcher: Dispatcher;
   /** Milliseconds between two attempts, where not the usual. */
   pause?: number;
@@ -49,11 +61,14 @@ interface Parts {
 
 export class WebHooks {
   readonly #parts: Parts;
+  readonly #agents: ReturnType<Egress['agents']>;
   /** Whether there may be something to send; saves asking the database. */
   #idleUntil = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    const { egress, ca } = parts;
+    this.#agents = egress.agents(ca === undefined ? {} : { ca: [...tls.getCACertificates('default'), ca] });
   }
 
   /** The address in the header; 400 where it may not be called. */
@@ -65,7 +80,7 @@ export class WebHooks {
       throw new HttpProblem(
         400,
         'SYS.1007',
-        `the header X-Web-Hook must be an http(s) URL, but is '${given}'`,
+        `the header X-Web-Hook must be an http(s) URL, but is '${maskedUrl(String(given))}'`,
       );
     }
     const { hosts } = this.#parts;
@@ -79,10 +94,11 @@ export class WebHooks {
 
   /** From now on, the call's result is to be sent. */
   async expect(jobUuid: string, url: string): Promise<void> {
-    const { database, clock, node } = this.#parts;
+    const { database, clock, node, secrets } = this.#parts;
+    const kept = maskedUrl(url) === url ? url : secrets.seal(url, ownerOf(jobUuid));
     await database.sql
       .insertInto('webHook')
-      .values({ jobUuid, url, node, attempts: 0, nextAttempt: clock.now() })
+      .values({ jobUuid, url: kept, node, attempts: 0, nextAttempt: clock.now() })
       .execute();
     this.#idleUntil = 0;
   }
@@ -135,9 +151,14 @@ export class WebHooks {
     // Claimed before it is tried: no other process tries it meanwhile.
     if (!(await this.#postpone(hook, attempts, clock.now() + PATIENCE + pause))) return;
     try {
-      await post(hook, state);
+      await this.#post(hook, state);
     } catch (error) {
-      const problem = { job: hook.jobUuid, url: hook.url, attempts, reason: toIngotError(error).details };
+      const problem = {
+        job: hook.jobUuid,
+        url: maskedUrl(this.#urlOf(hook)),
+        attempts,
+        reason: toIngotError(error).details,
+      };
       if (attempts < ATTEMPTS) {
         log.debug(problem, 'a web hook could not be sent');
         await database.sql
@@ -152,6 +173,10 @@ export class WebHooks {
     await database.sql.deleteFrom('webHook').where('jobUuid', '=', hook.jobUuid).execute();
   }
 
+  #urlOf({ jobUuid, url }: WebHook): string {
+    return /^https?:/.test(url) ? url : this.#parts.secrets.open(url, ownerOf(jobUuid));
+  }
+
   async #postpone(hook: WebHook, attempts: number, nextAttempt: number): Promise<boolean> {
     const { numUpdatedRows } = await this.#parts.database.sql
       .updateTable('webHook')
@@ -161,35 +186,44 @@ export class WebHooks {
       .executeTakeFirst();
     return numUpdatedRows > 0n;
   }
+
+  /** Rejects where the other side did not take it. A redirect is no taking: it might lead to a host that may not be called. */
+  async #post(hook: WebHook, state: CallState): Promise<void> {
+    const url = new URL(this.#urlOf(hook));
+    const secure = url.protocol === 'https:';
+    const body = Buffer.from(JSON.stringify(bodyOf(state)));
+    const status = await new Promise<number>((resolve, reject) => {
+      const request = (secure ? https : http).request(url, {
+        agent: secure ? this.#agents.https : this.#agents.http,
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json;charset=utf-8',
+          'content-length': body.length,
+          'x-job-uuid': hook.jobUuid,
+          'x-job-success': String(state.state === 'done' && !('error' in state)),
+        },
+        maxHeaderSize: MAX_HEADER_BYTES,
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      request.on('error', reject);
+      request.on('response', (response) => {
+        resolve(response.statusCode ?? 0);
+        request.destroy();
+      });
+      request.end(body);
+    });
+    if (status < 200 || status > 299) throw new Error(`the other side answered ${status}`);
+  }
 }
 
+const ownerOf = (jobUuid: string) => `the web hook of ${jobUuid}`;
+
 /** The same JSON as a poll gives. */
-async function post(hook: WebHook, state: CallState): Promise<void> {
-  const success = state.state === 'done' && !('error' in state);
-  const body =
-    state.state === 'done'
-      ? 'error' in state
-        ? { error: state.error }
-        : presentAnswer(state.message.answer, structuredClone(state.answer))
-      : {
-          error: {
-            code: 'LONG_JOB.1002',
-            description: '',
-            details: "the call's result is not known any longer",
-          },
-        };
-  const response = await fetch(hook.url, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json;charset=utf-8',
-      'x-job-uuid': hook.jobUuid,
-      'x-job-success': String(success),
-    },
-    body: JSON.stringify(body),
-    // A redirect might lead to a host that may not be called.
-    redirect: 'manual',
-    signal: AbortSignal.timeout(PATIENCE),
-  });
-  await response.body?.cancel();
-  if (!response.ok) throw new Error(`the other side answered ${response.status}`);
+function bodyOf(state: CallState): Record<string, unknown> {
+  if (state.state !== 'done') {
+    const details = "the call's result is not known any longer";
+    return { error: { code: 'LONG_JOB.1002', description: '', details } };
+  }
+  if ('error' in state) return { error: state.error };
+  return presentAnswer(state.message.answer, structuredClone(state.answer));
 }

@@ -11,6 +11,8 @@ export interface AddImageState {
   copies: Copy[];
   /** Storages that were refused or dropped, so far. */
   failures: CopyFailure[];
+  /** Storages that were chosen for it and had no room, where the caller named none. */
+  passedOver?: string[];
   /** How far the bytes have come. */
   transfer?: TransferCheckpoint;
   /** Set when all bytes are there and are right: only making them visible is left. */

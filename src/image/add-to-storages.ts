@@ -73,17 +73,17 @@ async function place(
     try {
       await requireUsableStorage(tx, storageUuid);
       if (known && known.status !== 'Ready') throw notThere(storageUuid, known.status);
+      if (!known) {
+        const driver = await parts.storages.driver(storageUuid, tx);
+        await insertCopy(tx, imageUuid, { storageUuid, path }, driver, parts.clock.now());
+      }
     } catch (error) {
-      if (error instanceof IngotError && error.code === 'SYS.1003') throw error;
+      if (!(error instanceof IngotError) || error.code === 'SYS.1003') throw error;
       failures.push({ backupStorageUuid: storageUuid, error: toErrorBody(error) });
       continue;
     }
     state.copies.push({ storageUuid, path });
     if (known) state.renewed.push(storageUuid);
-    else {
-      const driver = await parts.storages.driver(storageUuid, tx);
-      await insertCopy(tx, imageUuid, { storageUuid, path }, driver, parts.clock.now());
-    }
   }
   if (state.copies.length === 0 && good === 0) throw noneHasIt(failures);
   return state;

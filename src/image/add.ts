@@ -2,6 +2,7 @@
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { chooseStorage } from '../backup-storage/choose.ts';
 import type { Database, Sql, SqlTransaction } from '../database/database.ts';
+import type { Settings } from '../global-config/settings.ts';
 import type { Call, Job, JobOperation, LastStep } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -12,6 +13,7 @@ import type { Message } from '../kernel/message.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { InventoryOf, Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
+import { type Trash, throwAway } from '../primary-storage/trash.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { commitCopies } from './commit.ts';
@@ -25,6 +27,7 @@ import {
   requireUsableStorage,
   reserve,
 } from './copies.ts';
+import { moveElsewhere } from './elsewhere.ts';
 import { hostArchitecture, isParavirtual } from './guest.ts';
 import { Image } from './image.ts';
 import type { AddImage } from './messages.ts';
@@ -39,6 +42,8 @@ export interface AddImageParts {
   clock: Clock;
   log: Log;
   transfer: TransferSettings;
+  trash: Trash;
+  settings: Pick<Settings, 'get'>;
   resources: ReadonlyMap<string, Resource>;
   runner: () => JobRunner;
   uploads: Uploads;
@@ -89,10 +94,17 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
     async run(job) {
       const { upload } = job.checkpoint;
       if (upload) return awaitUpload(parts, job, upload);
-      return endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+      for (;;) {
+        try {
+          return await endTakingIn(parts, job.checkpoint, await takeIn(parts, job), job.signal);
+        } catch (error) {
+          if (!(await moveElsewhere(parts, job, error))) throw error;
+        }
+      }
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),
+    ended: () => void parts.trash.empty(),
   };
 }
 
@@ -131,6 +143,10 @@ export async function endTakingIn(
   const { landed, failures } = await commitCopies(parts, copies, taken, signal);
   const all = [...refused, ...taken.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
+  const left = await removeAll(
+    parts,
+    copies.filter((copy) => !landed.includes(copy.storageUuid)),
+  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
@@ -144,6 +160,7 @@ export async function endTakingIn(
         await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
       else await forgetCopy(tx, imageUuid, storageUuid);
     }
+    await throwAwayAll(tx, left);
     await makeImageReady(tx, imageUuid, taken, parts.clock.now());
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };
@@ -155,8 +172,9 @@ export async function undoTakingIn(
   parts: Pick<AddImageParts, 'database' | 'storages'>,
   { imageUuid, copies }: AddImageState,
 ): Promise<(tx: SqlTransaction) => Promise<void>> {
-  for (const copy of copies) await removeBytes(parts, copy);
+  const left = await removeAll(parts, copies);
   return async (tx) => {
+    await throwAwayAll(tx, left);
     for (const copy of copies) await forgetCopy(tx, imageUuid, copy.storageUuid);
     await tx.deleteFrom('image').where('uuid', '=', imageUuid).execute();
   };
@@ -274,6 +292,27 @@ async function makeImageReady(tx: SqlTransaction, uuid: string, taken: Taken, no
     })
     .where('uuid', '=', uuid)
     .execute();
+}
+
+/** Removes what there may be of the copies; fulfilled with those whose storage did not let it. */
+export async function removeAll(
+  parts: Pick<AddImageParts, 'database' | 'storages'>,
+  copies: readonly Copy[],
+): Promise<Copy[]> {
+  const left = await Promise.all(
+    copies.map((copy) =>
+      removeBytes(parts, copy).then(
+        () => [],
+        () => [copy],
+      ),
+    ),
+  );
+  return left.flat();
+}
+
+/** What could not be removed now is removed when its storage is back. */
+export async function throwAwayAll(tx: SqlTransaction, copies: readonly Copy[]): Promise<void> {
+  for (const { storageUuid, path } of copies) await throwAway(tx, 'backup', storageUuid, [path]);
 }
 
 export async function removeBytes(

@@ -8,7 +8,7 @@ import type { Landing } from './add-state.ts';
 import type { Copy, CopyFailure } from './copies.ts';
 
 export async function commitCopies(
-  parts: { storages: BackupStorages },
+  parts: { storages: Pick<BackupStorages, 'driver'> },
   copies: readonly Copy[],
   landing: Landing,
   signal: AbortSignal,
@@ -41,7 +41,7 @@ const isAnothers = (signal: AbortSignal) => signal.reason instanceof LeaseLost;
 
 async function commitOne(driver: BackupStorageDriver, copy: Copy, landing: Landing): Promise<void> {
   const open = landing.writers.get(copy.storageUuid);
-  if (open) return open.commit();
+  if (open) return open.commit({ sha256: landing.sha256 });
   // The process that wrote it is dead: it may have made it visible already, or not yet.
   let whole: string | undefined;
   if ((await driver.size(copy.path)) === landing.bytes) {

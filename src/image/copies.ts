@@ -54,7 +54,7 @@ export async function requireUsableStorage(tx: SqlTransaction, uuid: string): Pr
   }
 }
 
-/** The row of a copy to be, with no room taken yet. */
+/** The row of a copy to be, with no room taken yet. SYS.1006 while what is left of an earlier one is being removed. */
 export async function insertCopy(
   tx: SqlTransaction,
   imageUuid: string,
@@ -63,6 +63,7 @@ export async function insertCopy(
   now: number,
   status: 'Creating' | 'Downloading' = 'Downloading',
 ): Promise<void> {
+  await requireTakenAway(tx, copy);
   await tx
     .insertInto('imageBackupStorageRef')
     .values({
@@ -75,6 +76,22 @@ export async function insertCopy(
       ...bornAt(now),
     })
     .execute();
+}
+
+/** Removing the remains of an earlier copy, later, would take the new one with them. */
+async function requireTakenAway(tx: SqlTransaction, { storageUuid, path }: Copy): Promise<void> {
+  const remains = await tx
+    .selectFrom('trash')
+    .select('path')
+    .where('storageUuid', '=', storageUuid)
+    .where('path', '=', path)
+    .executeTakeFirst();
+  if (!remains) return;
+  throw new IngotError(
+    'SYS.1006',
+    `what is left of an earlier copy of the image on backup storage ${storageUuid} is still being removed`,
+    { retryable: true, elaboration: 'Try again in a minute, or name another backup storage.' },
+  );
 }
 
 /** Makes the copy's place in the storage's capacity `bytes` large. BS.1006 where there is not so much room. */
@@ -124,6 +141,10 @@ export async function requirePhysicalRoom(
   throw new IngotError(
     'BS.1006',
     `what is behind backup storage ${storageUuid} has only ${formatSize(available)} left, and ${formatSize(bytes)} (${bytes} bytes) are needed`,
-    { elaboration: 'Free space there, or name another backup storage.', retryable: true },
+    {
+      elaboration: 'Free space there, or name another backup storage.',
+      retryable: true,
+      opaque: { bytes },
+    },
   );
 }

@@ -6,10 +6,10 @@ import { IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
 import type { InventoryOf } from '../kernel/resource.ts';
 import { requireInventory } from '../query/find.ts';
-import { makeCopyReady, removeBytes, withoutRow } from './add.ts';
+import { makeCopyReady, removeAll, removeBytes, throwAwayAll, withoutRow } from './add.ts';
 import type { AddImageState, Landing } from './add-state.ts';
 import { commitCopies } from './commit.ts';
-import { forgetCopy, noneHasIt } from './copies.ts';
+import { type Copy, forgetCopy, noneHasIt } from './copies.ts';
 import { copiesSource } from './copies-source.ts';
 import { noteDamage } from './damage.ts';
 import { Image } from './image.ts';
@@ -98,6 +98,11 @@ export async function endCopying(
   const { landed, failures } = await commitCopies(parts, copies, landing, signal);
   const all = [...refused, ...landing.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
+  const isNew = ({ storageUuid }: Copy) => !renewed.includes(storageUuid);
+  const left = await removeAll(
+    parts,
+    copies.filter((copy) => isNew(copy) && !landed.includes(copy.storageUuid)),
+  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
@@ -108,8 +113,9 @@ export async function endCopying(
         await removeBytes(parts, copy, tx).catch(() => {});
       } else if (landed.includes(storageUuid)) {
         await makeCopyReady(tx, imageUuid, storageUuid, landing.bytes, parts.clock.now());
-      } else if (!renewed.includes(storageUuid)) await forgetCopy(tx, imageUuid, storageUuid);
+      } else if (isNew(copy)) await forgetCopy(tx, imageUuid, storageUuid);
     }
+    await throwAwayAll(tx, left);
     await settleStatus(tx, imageUuid);
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };
@@ -121,14 +127,14 @@ export async function undoCopying(
   parts: ReadingParts,
   { imageUuid, copies, renewed }: CopyingState,
 ): Promise<(tx: SqlTransaction) => Promise<void>> {
-  for (const copy of copies) {
-    if (renewed.includes(copy.storageUuid)) await dropPart(parts, copy.storageUuid, copy.path);
-    else await removeBytes(parts, copy);
-  }
+  const isOld = ({ storageUuid }: Copy) => renewed.includes(storageUuid);
+  const [old, fresh] = [copies.filter(isOld), copies.filter((copy) => !isOld(copy))];
+  // What a storage that is away keeps of one, the next renewal writes over.
+  for (const { storageUuid, path } of old) await dropPart(parts, storageUuid, path).catch(() => {});
+  const left = await removeAll(parts, fresh);
   return async (tx) => {
-    for (const { storageUuid } of copies) {
-      if (!renewed.includes(storageUuid)) await forgetCopy(tx, imageUuid, storageUuid);
-    }
+    await throwAwayAll(tx, left);
+    for (const { storageUuid } of fresh) await forgetCopy(tx, imageUuid, storageUuid);
     await settleStatus(tx, imageUuid);
   };
 }

@@ -1,15 +1,21 @@
 import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import { addImageToBackupStorage } from './add-to-storages.ts';
-import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
+import {
+  getCandidateBackupStorageForCreatingImage,
+  getCandidateBackupStorageForCreatingImageFromVolume,
+  getCandidateBackupStorageForCreatingImageFromVolumeSnapshot,
+} from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
 import { deleteImage } from './delete.ts';
 import { downloadImage } from './download.ts';
 import { deleteExportedImageFromBackupStorage, exportImageFromBackupStorage } from './export.ts';
 import { expungeImage, recoverImage } from './expunge.ts';
 import type * as messages from './messages.ts';
+import { rebuildFromStorage } from './rebuild.ts';
 import { scrubBackupStorage } from './scrub.ts';
 import { setImageBootMode } from './set-boot-mode.ts';
 import { changeImageState } from './state.ts';
@@ -27,7 +33,12 @@ import { getUploadImageJobDetails } from './upload/details.ts';
 
 export function imageOperations(
   parts: AddImageParts &
-    TemplateParts & { runner: () => JobRunner; settings: Settings; publicUrl: () => string },
+    TemplateParts & {
+      runner: () => JobRunner;
+      settings: Settings;
+      secrets: SecretBox;
+      publicUrl: () => string;
+    },
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),
@@ -46,9 +57,14 @@ export function imageOperations(
     createDataVolumeTemplateFromVolumeSnapshot: createDataVolumeTemplateFromVolumeSnapshot(parts),
     expungeImage: expungeImage(parts),
     recoverImage: recoverImage(parts),
+    rebuildFromStorage: rebuildFromStorage(parts),
     setImageBootMode: setImageBootMode(parts),
     syncImageSize: syncImageSize(parts),
     calculateImageHash: calculateImageHash(parts),
     getCandidateBackupStorageForCreatingImage: getCandidateBackupStorageForCreatingImage(parts),
+    getCandidateBackupStorageForCreatingImageFromVolume:
+      getCandidateBackupStorageForCreatingImageFromVolume(parts),
+    getCandidateBackupStorageForCreatingImageFromVolumeSnapshot:
+      getCandidateBackupStorageForCreatingImageFromVolumeSnapshot(parts),
   };
 }

@@ -1,6 +1,18 @@
 import { BackupStorage } from '../backup-storage/backup-storage.ts';
-import { boolean, bytes, choice, defaulted, list, optional, text, uuid } from '../kernel/field.ts';
 import {
+  boolean,
+  bytes,
+  choice,
+  defaulted,
+  integer,
+  json,
+  list,
+  optional,
+  text,
+  uuid,
+} from '../kernel/field.ts';
+import {
+  answerOf,
   CREATION_PARAMETERS,
   DELETION_PARAMETERS,
   defineMessage,
@@ -100,7 +112,7 @@ export const UpdateImage = defineMessage({
   name: 'UpdateImage',
   doc: 'Changes what an image says of itself; what is not given stays as it is.',
   source: 'zstack-api.md 2.2',
-  caller: 'admin',
+  caller: 'account',
   kind: 'change',
   route: 'PUT /images/{uuid}/actions',
   parameters: {
@@ -240,17 +252,46 @@ export const SetImageBootMode = defineMessage({
   answer: nothing,
 });
 
-export const GetCandidateBackupStorageForCreatingImage = defineMessage({
+/** Of calls that only look. */
+const CANDIDATES = {
   ...about,
-  name: 'GetCandidateBackupStorageForCreatingImage',
   doc: 'Lists the backup storages that could take an image now: Enabled, Connected, attached to a zone, with room.',
   source: 'zstack-api.md 2.1',
   caller: 'account',
   kind: 'sync',
-  route: 'GET /images/candidate-backup-storage',
-  parameters: { size: bytes('How large the image is, in bytes.', { since: 'ingot', default: 0 }) },
   answer: inventoriesOf(BackupStorage),
+} as const;
+
+export const GetCandidateBackupStorageForCreatingImage = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImage',
+  route: 'GET /images/candidate-backup-storage',
+  parameters: {
+    volumeUuid: uuid('The volume that it shall be made of.', { optional: true, references: 'Volume' }),
+    volumeSnapshotUuid: uuid('The snapshot that it shall be made of.', {
+      optional: true,
+      references: 'VolumeSnapshot',
+    }),
+    size: bytes('How large the image is, in bytes.', { since: 'ingot', default: 0 }),
+  },
 });
+
+export const GetCandidateBackupStorageForCreatingImageFromVolume = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImageFromVolume',
+  route: 'GET /images/volumes/{volumeUuid}/candidate-backup-storage',
+  parameters: { volumeUuid: uuid('The volume that it shall be made of.', { references: 'Volume' }) },
+});
+
+export const GetCandidateBackupStorageForCreatingImageFromVolumeSnapshot = defineMessage({
+  ...CANDIDATES,
+  name: 'GetCandidateBackupStorageForCreatingImageFromVolumeSnapshot',
+  route: 'GET /images/volume-snapshots/{volumeSnapshotUuid}/candidate-backup-storage',
+  parameters: {
+    volumeSnapshotUuid: uuid('The snapshot that it shall be made of.', { references: 'VolumeSnapshot' }),
+  },
+});
+
 const TEMPLATE = {
   name: NAME,
   description: DESCRIPTION,
@@ -281,6 +322,28 @@ export const CreateRootVolumeTemplateFromRootVolume = defineMessage({
   route: 'POST /images/root-volume-templates/from/volumes/{rootVolumeUuid}',
   parameters: { ...ROOT_TEMPLATE, rootVolumeUuid: uuid('The root volume.', { references: 'Volume' }) },
   answer: inventoryOf(Image),
+});
+
+export const RebuildFromStorage = defineMessage({
+  ...about,
+  name: 'RebuildFromStorage',
+  doc: "Registers the images on a backup storage again, from what stands beside their copies: for when the database was lost. Every copy is read and compared with its SHA-256; an image's owner is who it was where that account is there, else the caller's administrator.",
+  source: 'ingot',
+  caller: 'admin',
+  kind: 'job',
+  route: 'PUT /backup-storage/{uuid}/actions',
+  parameters: {
+    uuid: uuid('The backup storage.', { references: 'BackupStorage' }),
+    acceptForeign: boolean(
+      'Takes what is not signed with the key of this installation, too: who can write to the storage then says which images there are.',
+      { default: false },
+    ),
+  },
+  answer: answerOf({
+    registered: integer('Copies that are known now.', { unit: 'count' }),
+    known: integer('Copies that were known before.', { unit: 'count' }),
+    refused: json<{ path: string; reason: string }[]>('Descriptions that were not taken, and why.'),
+  }),
 });
 
 export const CreateRootVolumeTemplateFromVolumeSnapshot = defineMessage({

@@ -9,6 +9,7 @@ import { toErrorBody } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { RowOf } from '../kernel/resource.ts';
 import { type CopyFailure, forgetCopy } from './copies.ts';
+import { removeWithDescription, whenDescribed } from './description.ts';
 import type { ImageBackupStorageRef } from './image.ts';
 
 type Ref = RowOf<typeof ImageBackupStorageRef>;
@@ -79,7 +80,9 @@ export async function removeBytes(
   const failures: CopyFailure[] = [];
   for (const { imageUuid, backupStorageUuid, path } of leaving) {
     try {
-      await (await parts.storages.driver(backupStorageUuid)).remove(path);
+      const driver = await parts.storages.driver(backupStorageUuid);
+      await whenDescribed(parts.database.sql, imageUuid, backupStorageUuid, () => parts.clock.now());
+      await removeWithDescription(driver, path);
     } catch (error) {
       if (!enforcing) throw error;
       parts.log.warn(

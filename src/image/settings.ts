@@ -72,3 +72,12 @@ export const SCRUB_REPAIR = defineSetting(
     default: false,
   }),
 );
+
+export const MAX_VIRTUAL_SIZE = defineSetting(
+  'image',
+  'maxVirtualSize',
+  bytes(
+    'The largest disk that an image may be; a larger one is refused, however small its file is. In bytes.',
+    { min: 512, default: 64 * 2 ** 40 },
+  ),
+);

@@ -2,11 +2,10 @@
 import { pathToFileURL } from 'node:url';
 import { IngotError } from '../kernel/errors.ts';
 import { maskedUrl } from '../kernel/masked-url.ts';
+import type { Egress } from '../transfer/egress.ts';
 import { fileSource, pathOfFileUrl } from '../transfer/file-source.ts';
-import { ftpSource } from '../transfer/ftp-source.ts';
 import { httpSource } from '../transfer/http-source.ts';
 import type { KnownHosts } from '../transfer/known-hosts.ts';
-import { sftpSource } from '../transfer/sftp-source.ts';
 import type { Source } from '../transfer/source.ts';
 
 export interface TransferSettings {
@@ -14,6 +13,8 @@ export interface TransferSettings {
   stallTimeout: number;
   /** Certificates in PEM that are trusted besides the usual authorities'. */
   ca?: string;
+  /** What sources may be connected to; everything where absent. */
+  egress?: Egress;
   /** Directories of this machine that files may be taken from. */
   importDirectories: readonly string[];
   /** The only SSH servers to be trusted; without it, any is. */
@@ -39,17 +40,21 @@ export function requireSource(text: string): void {
   }
 }
 
-export function sourceOf(text: string, settings: TransferSettings): Source {
-  const { stallTimeout, ca, importDirectories, knownHosts } = settings;
+/** The libraries for what few take images from are loaded with the first of these. */
+export async function sourceOf(text: string, settings: TransferSettings): Promise<Source> {
+  const { stallTimeout, ca, egress, importDirectories, knownHosts } = settings;
   const url = sourceUrl(text);
+  const remote = { stallTimeout, ...(egress && { egress }) };
   switch (url.protocol) {
     case 'ftp:':
-      return ftpSource(url, { stallTimeout });
-    case 'sftp:':
-      return sftpSource(url, { stallTimeout, ...(knownHosts && { knownHosts }) });
+      return (await import('../transfer/ftp-source.ts')).ftpSource(url, remote);
+    case 'sftp:': {
+      const { sftpSource } = await import('../transfer/sftp-source.ts');
+      return sftpSource(url, { ...remote, ...(knownHosts && { knownHosts }) });
+    }
     case 'file:':
       return fileSource(url, importDirectories);
     default:
-      return httpSource(text, { stallTimeout, ...(ca !== undefined && { ca }) });
+      return httpSource(text, { ...remote, ...(ca !== undefined && { ca }) });
   }
 }

@@ -3,7 +3,8 @@ import { Counter } from 'prom-client';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { Database } from '../database/database.ts';
 import { checkDeclaredFormat } from '../disk/declared.ts';
-import { DiskInspector } from '../disk/inspector.ts';
+import type { DiskInspector, InspectorOptions } from '../disk/inspector.ts';
+import type { Settings } from '../global-config/settings.ts';
 import { type Job, LeaseLost, ServiceStopping } from '../job/operation.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
@@ -15,6 +16,8 @@ import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
 import type { AddImageState, Landing, Taken } from './add-state.ts';
 import { type Copy, requirePhysicalRoom, reserve } from './copies.ts';
 import type { AddImage } from './messages.ts';
+import { SecondLook } from './second-look.ts';
+import { MAX_VIRTUAL_SIZE } from './settings.ts';
 import { sourceOf, type TransferSettings } from './source.ts';
 
 interface Parts {
@@ -37,13 +40,16 @@ const CHECKPOINTS = { bytes: 32 * 1024 * 1024, milliseconds: 1000 };
 
 /** Brings the bytes in and checks them, or finds that an earlier process has. */
 export async function takeIn(
-  parts: Parts & { transfer: TransferSettings },
+  parts: Parts & { transfer: TransferSettings; settings: Pick<Settings, 'get'> },
   job: AddImageJob,
 ): Promise<Landing> {
   const { parameters } = job.call;
+  const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   return bringIn(parts, job, {
+    inspector: { maxVirtualSize },
     source: () => sourceOf(parameters.url, parts.transfer),
     judge: (result) => checkTaken(parameters, result),
+    isForeign: true,
   });
 }
 
@@ -56,21 +62,35 @@ interface Passed {
 /** What one kind of taking in differs in from another. */
 export interface Intake {
   source: () => Source | Promise<Source>;
+  /** What is asked of the bytes besides. */
+  inspector?: Pick<InspectorOptions, 'maxVirtualSize'>;
   /** What the bytes are, or an error where they are not what they should be. */
   judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
+  /** Whether the bytes were made by somebody else: then QEMU is asked about them too. */
+  isForeign?: boolean;
 }
 
 /** The pass itself, for any source; see `takeIn`. */
 export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Promise<Landing> {
   const { taken } = job.checkpoint;
   if (taken) return { ...taken, writers: new Map() };
-
   const log = parts.log.child({ job: job.call.id, image: job.checkpoint.imageUuid });
+  const { isForeign = false } = intake;
+  const look = await SecondLook.open({ ...parts, log }, job.checkpoint.copies, { isForeign });
+  try {
+    return await pass({ ...parts, log }, job, intake, look);
+  } finally {
+    look.close();
+  }
+}
+
+async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLook): Promise<Landing> {
+  const { log } = parts;
   let counted = job.checkpoint.transfer?.offset ?? 0;
   const result = await transfer({
     source: await intake.source(),
     sinks: await Promise.all(job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy))),
-    inspect: () => new DiskInspector(),
+    inspect: () => look.inspector(intake.inspector),
     signal: transferSignal(job.signal),
     ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
     checkpointPolicy: CHECKPOINTS,
@@ -89,6 +109,8 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
 
   try {
     const checked = intake.judge(result);
+    const askQemu = intake.isForeign === true && checked.format === 'qcow2';
+    await look.take(result, { askQemu, signal: job.signal });
     const { bytes, sha256, md5, writers } = result;
     const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
       backupStorageUuid,

@@ -14,6 +14,7 @@ import type { RowOf } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { diskSource } from '../primary-storage/disk-source.ts';
 import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
+import type { Trash } from '../primary-storage/trash.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
 import { requireFreeUuid } from '../query/find.ts';
 import { takeVolume } from '../volume/volumes.ts';
@@ -29,6 +30,7 @@ export interface TemplateParts {
   database: Database;
   storages: BackupStorages;
   primaryStorages: PrimaryStorages;
+  trash: Trash;
   clock: Clock;
   log: Log;
 }
@@ -142,7 +144,7 @@ async function originOf(
 /** What every template does once its rows stand. */
 export function makingTemplate(
   parts: TemplateParts,
-): Pick<JobOperation<Message, TemplateState>, 'run' | 'undo'> {
+): Pick<JobOperation<Message, TemplateState>, 'run' | 'undo' | 'ended'> {
   return {
     async run(job) {
       const landing = await readBack(parts, job, await streamOut(parts, job));
@@ -162,6 +164,8 @@ export function makingTemplate(
         await end(tx);
       };
     },
+
+    ended: () => void parts.trash.empty(),
   };
 }
 

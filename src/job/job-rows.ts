@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { Database, Sql, SqlTransaction } from '../database/database.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
-import { maskedUrl } from '../kernel/masked-url.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
+import { shownParameters } from '../kernel/shown-parameters.ts';
 import { jobNameOf, type LongJobRow } from './long-job.ts';
 import { type Call, LeaseLost } from './operation.ts';
 
@@ -19,12 +20,14 @@ export class JobRows {
   readonly #node: string;
   /** How long a lease holds, in milliseconds. */
   readonly #lease: number;
+  readonly #secrets: SecretBox | undefined;
 
-  constructor(parts: { database: Database; clock: Clock; node: string; lease: number }) {
+  constructor(parts: { database: Database; clock: Clock; node: string; lease: number; secrets?: SecretBox }) {
     this.#database = parts.database;
     this.#clock = parts.clock;
     this.#node = parts.node;
     this.#lease = parts.lease;
+    this.#secrets = parts.secrets;
   }
 
   /** A new row, held by this process from the start or waiting for any. */
@@ -38,6 +41,7 @@ export class JobRows {
     const now = this.#clock.now();
     const row: LongJobRow = {
       ...blankRow(call, now),
+      parameters: this.#kept(call),
       state,
       managementNodeUuid: held ? this.#node : null,
       leaseUntil: held ? (await this.#databaseTime(tx)) + this.#lease : null,
@@ -132,6 +136,22 @@ export class JobRows {
     if (numUpdatedRows === 0n) throw new LeaseLost(`this process no longer holds job ${uuid}`);
   }
 
+  /** The call's parameters as they came, without those that are secrets. */
+  parametersOf(row: Pick<LongJobRow, 'uuid' | 'parameters' | 'jobData'>): Record<string, unknown> {
+    const { uuid, parameters, jobData } = row;
+    // JSON begins with a brace.
+    const sealed = parameters !== null && !parameters.startsWith('{') && this.#secrets;
+    return JSON.parse(sealed ? sealed.open(parameters, ownerOf(uuid)) : (parameters ?? jobData));
+  }
+
+  /** What is needed until the job ends; under the key where it is more than may be shown, as a password in a URL is. */
+  #kept(call: Call): string {
+    const parameters = withoutSecrets(call);
+    const text = JSON.stringify(parameters);
+    const shown = JSON.stringify(shownParameters(call.message.parameters, parameters));
+    return this.#secrets && shown !== text ? this.#secrets.seal(text, ownerOf(call.id)) : text;
+  }
+
   /** Renews the lease and writes progress. Fulfilled with the job's state, undefined when it is held no longer. */
   async renew(uuid: string, progress: Changes): Promise<LongJobRow['state'] | undefined> {
     const row = await this.#database.sql
@@ -190,14 +210,13 @@ export class JobRows {
 }
 
 function blankRow(call: Call, now: number): LongJobRow {
-  const parameters = withoutSecrets(call);
   return {
     uuid: call.id,
     name: call.title?.name ?? call.message.name,
     description: call.title?.description ?? null,
     apiId: call.id,
     jobName: jobNameOf(call.message.name),
-    jobData: JSON.stringify(masked(call, parameters)),
+    jobData: JSON.stringify(shownParameters(call.message.parameters, withoutSecrets(call))),
     jobResult: null,
     targetResourceUuid: null,
     managementNodeUuid: null,
@@ -208,7 +227,7 @@ function blankRow(call: Call, now: number): LongJobRow {
     bytesResumed: 0,
     executeTime: null,
     accountUuid: call.caller.accountUuid,
-    parameters: JSON.stringify(parameters),
+    parameters: null,
     checkpoint: null,
     leaseUntil: null,
     attempts: 1,
@@ -225,13 +244,4 @@ function withoutSecrets(call: Call): Record<string, unknown> {
   return Object.fromEntries(Object.entries(call.parameters).filter(([name]) => !fields[name]?.secret));
 }
 
-/** The same as they may be shown. */
-function masked(call: Call, parameters: Record<string, unknown>): Record<string, unknown> {
-  const fields = call.message.parameters;
-  return Object.fromEntries(
-    Object.entries(parameters).map(([name, value]) => [
-      name,
-      fields[name]?.url && typeof value === 'string' ? maskedUrl(value) : value,
-    ]),
-  );
-}
+const ownerOf = (uuid: string) => `job ${uuid}`;

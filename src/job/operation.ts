@@ -1,8 +1,9 @@
 /** What carries a message out: a function, or for a job its three parts. */
-import type { SqlTransaction } from '../database/database.ts';
+import type { Sql, SqlTransaction } from '../database/database.ts';
 import type { AnswerOf, Message, ParametersOf, QueryMessage } from '../kernel/message.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { Restrict } from '../query/compile.ts';
+import type { JobResult } from './long-job.ts';
 
 export interface Caller {
   accountUuid: string;
@@ -38,6 +39,13 @@ export interface CreationHook {
   begin?(tx: SqlTransaction, created: Created): Promise<void>;
   /** In the transaction that ends a job which has made a resource. */
   end?(tx: SqlTransaction, created: Created): Promise<void>;
+}
+
+/** Who keeps a record of calls: told in the transactions that accept them and that end their jobs. */
+export interface Journal {
+  /** `target` is the resource that the call is about. */
+  accepted(tx: Sql, call: Call, state: 'Running' | 'Succeeded', target?: string): Promise<void>;
+  ended(tx: Sql, id: string, state: 'Succeeded' | 'Failed' | 'Canceled', result: JobResult): Promise<void>;
 }
 
 /** Answers at once. */

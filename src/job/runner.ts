@@ -10,6 +10,7 @@ import { type ErrorBody, fromErrorBody, IngotError, toIngotError } from '../kern
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
+import type { SecretBox } from '../kernel/secret-box.ts';
 import { JobRows } from './job-rows.ts';
 import { type JobResult, type LongJobRow, messageNameOf } from './long-job.ts';
 import { Meter } from './meter.ts';
@@ -22,6 +23,7 @@ import {
   JobCancelled,
   type JobOperation,
   JobTimedOut,
+  type Journal,
   LeaseLost,
   type Progress,
   ServiceStopping,
@@ -49,6 +51,10 @@ interface Parts {
   operations: ReadonlyMap<string, { message: Message; operation: AnyOperation }>;
   /** What follows wherever a resource comes to be, such as that it belongs to somebody. */
   onCreate?: readonly CreationHook[];
+  /** Keeps a record of every call. */
+  journal?: Journal;
+  /** Under which the parameters of open jobs are kept that hold something secret. */
+  secrets?: SecretBox;
 }
 
 interface Running {
@@ -124,6 +130,7 @@ export class JobRunner {
       const row = await this.#parts.database.transaction(async (tx) => {
         const { target, checkpoint } = await (operation as JobOperation<Message>).admit(call, tx);
         if (target !== undefined) await this.#created('begin', tx, call, target);
+        await this.#parts.journal?.accepted(tx, call, 'Running', target);
         return this.#rows.insert(tx, call, state, { targetResourceUuid: target ?? null, checkpoint });
       });
       await this.#noticeCancelledOn(row.targetResourceUuid);
@@ -194,6 +201,7 @@ export class JobRunner {
       const answer = await operation(call, tx, (action) => after.push(action));
       const made = (answer as { inventory?: { uuid?: unknown } }).inventory?.uuid;
       if (typeof made === 'string') await this.#created('begin', tx, call, made);
+      await this.#parts.journal?.accepted(tx, call, 'Succeeded', typeof made === 'string' ? made : undefined);
       const result: JobResult = { answer };
       await this.#rows.insertDone(tx, call, JSON.stringify(result));
     });
@@ -374,7 +382,7 @@ export class JobRunner {
     const call = {
       id: row.uuid,
       message: operation.message,
-      parameters: JSON.parse(row.parameters ?? row.jobData),
+      parameters: this.#rows.parametersOf(row),
       caller: { accountUuid: row.accountUuid, admin: true },
     } as Call;
     return {
@@ -426,6 +434,7 @@ export class JobRunner {
         },
         { on: tx, expected: state === 'Succeeded' ? 'Running' : 'Canceling' },
       );
+      await this.#parts.journal?.ended(tx, row.uuid, state, result);
     });
     ended.inc({ message: messageNameOf(row), state });
   }

@@ -7,6 +7,8 @@ export interface Finding {
     | 'unsound'
     | 'stray-bytes'
     | 'no-copy'
+    | 'no-description'
+    | 'unregistered'
     | 'half-done'
     | 'wrong-capacity'
     | 'stray-tag'

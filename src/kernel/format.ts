@@ -1,4 +1,4 @@
-/** Numbers as people read them: sizes in binary units, durations in the two largest ones. */
+/** As people read them: sizes in binary units, durations in the two largest ones, and the beginning of long texts. */
 
 const SIZE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -28,4 +28,12 @@ export function formatDuration(milliseconds: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** The characters of what somebody wrote that an error shows at most. */
+const SHOWN = 80;
+
+/** What was written, as an error may hold it: of a megabyte, the beginning. */
+export function shorten(text: string): string {
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }

@@ -86,6 +86,10 @@ export interface Message<
   readonly resource: Resource | undefined;
   /** Set for queries, which the query engine answers from the resource's declaration. */
   readonly query: boolean;
+  /** Conditions that a query has besides the caller's: of what kind the resources are that it is about. */
+  readonly only: readonly string[];
+  /** Changes something, and so is told of in the audit log. */
+  readonly mutates: boolean;
   /** Deleting what is not there succeeds (zstack-api.md 1.10). */
   readonly successIfMissing: boolean;
   /** True for what takes CREATION_PARAMETERS: it makes a new `resource`, which belongs to the caller. */
@@ -154,6 +158,7 @@ export function defineMessage<const P extends Fields, const A extends Answer, co
   const resource = definition.resource;
   return Object.freeze({
     successIfMissing: false,
+    mutates: definition.kind !== 'sync' || (method !== 'GET' && !definition.name.startsWith('Get')),
     creates: definition.parameters.resourceUuid === CREATION_PARAMETERS.resourceUuid,
     zstackAnswer: `API${definition.name}${definition.kind === 'sync' ? 'Reply' : 'Event'}`,
     zstackPackage: `org.zstack.header.${(resource?.name ?? 'core').toLowerCase()}`,
@@ -161,6 +166,7 @@ export function defineMessage<const P extends Fields, const A extends Answer, co
     resource,
     action,
     query: false,
+    only: [],
     route: { method, path, also: [], body },
   });
 }
@@ -222,7 +228,11 @@ export type QueryMessage<R extends Resource = Resource> = Message<
 export function defineQuery<R extends Resource>(
   resource: R,
   definition: {
+    /** By default `Query` and the resource's. */
+    name?: string;
     route: `GET /${string}`;
+    /** Conditions that hold besides the caller's. */
+    only?: readonly string[];
     caller?: CallerRule;
     source: string;
     zstackPackage?: string;
@@ -231,7 +241,7 @@ export function defineQuery<R extends Resource>(
   },
 ): QueryMessage<R> {
   const message = defineMessage({
-    name: `Query${resource.name}`,
+    name: definition.name ?? `Query${resource.name}`,
     doc: `Finds ${resource.name} inventories by conditions over their own fields and those of what is related to them.`,
     source: definition.source,
     caller: definition.caller ?? 'account',
@@ -243,12 +253,25 @@ export function defineQuery<R extends Resource>(
     ...(definition.zstackPackage !== undefined && { zstackPackage: definition.zstackPackage }),
   });
   const also = definition.byUuid === false ? [] : [`${message.route.path}/{uuid}`];
-  return Object.freeze({ ...message, query: true, route: { ...message.route, also } });
+  return Object.freeze({
+    ...message,
+    query: true,
+    only: definition.only ?? [],
+    route: { ...message.route, also },
+  });
 }
 
-/** Names of the `{variables}` in a route's path. */
-export function pathVariables(path: string): string[] {
-  return Array.from(path.matchAll(/\{(\w+)\}/g), (match) => match[1] ?? '');
+/** By path: the declared ones are asked for with every call. */
+const knownVariables = new Map<string, readonly string[]>();
+
+/** Names of the `{variables}` in a route's path, which must be a declared one. */
+export function pathVariables(path: string): readonly string[] {
+  let names = knownVariables.get(path);
+  if (!names) {
+    names = Array.from(path.matchAll(/\{(\w+)\}/g), (match) => match[1] ?? '');
+    knownVariables.set(path, names);
+  }
+  return names;
 }
 
 /**

@@ -11,7 +11,10 @@ export function nearest(typed: string, known: Iterable<string>): string | undefi
         ? 0
         : candidate.startsWith(wanted) && wanted.length >= 3
           ? 1
-          : edits(wanted, candidate);
+          : // So many letters have to be added or taken away at least; what is far too long costs no more than that.
+            Math.abs(wanted.length - candidate.length) < limit
+            ? edits(wanted, candidate)
+            : limit;
     if (distance < limit) {
       limit = distance;
       best = name;

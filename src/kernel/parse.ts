@@ -114,7 +114,11 @@ function parseText(name: string, field: Extract<AnyField, { kind: 'text' }>, val
   if (typeof value !== 'string') throw invalid(name, `'${name}' must be text, but is ${show(value, field)}`);
   const text = value.trim();
   const length = [...text].length;
-  if (length < field.min) throw invalid(name, `'${name}' must not be empty`);
+  if (length < field.min) {
+    const least =
+      field.min === 1 ? 'must not be empty' : `must have at least ${field.min} characters, but has ${length}`;
+    throw invalid(name, `'${name}' ${least}`);
+  }
   if (length > field.max) {
     throw invalid(name, `'${name}' may have at most ${field.max} characters, but has ${length}`);
   }

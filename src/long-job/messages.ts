@@ -74,7 +74,7 @@ export const CancelLongJob = defineMessage({
   answer: inventoryOf(LongJob),
 });
 
-/** `opaque` of an answer holds bytesDone, bytesTotal, bytesResumed, bytesPerSecond and secondsLeft, where known. */
+/** `opaque` of an answer holds bytesDone, bytesTotal, bytesResumed, bytesPerSecond and secondsLeft, where known, and placeInLine while it waits. */
 export const GetTaskProgress = defineMessage({
   resource: LongJob,
   name: 'GetTaskProgress',

@@ -13,6 +13,8 @@ export interface JobProgress {
   bytesResumed: number;
   bytesPerSecond: number;
   secondsLeft?: number;
+  /** Of a job that waits for a free place: 1 is the next to begin. */
+  placeInLine?: number;
 }
 
 /** From the runner where it runs in this process, else from its row; undefined where there is no such job. */
@@ -22,7 +24,7 @@ export async function progressOf(
 ): Promise<JobProgress | undefined> {
   const job = await parts.database.sql
     .selectFrom('longJob')
-    .select(['jobName', 'state', 'progress', 'bytesDone', 'bytesTotal', 'bytesResumed'])
+    .select(['uuid', 'jobName', 'state', 'progress', 'bytesDone', 'bytesTotal', 'bytesResumed', 'createDate'])
     .where('uuid', '=', uuid)
     .executeTakeFirst();
   if (!job) return undefined;
@@ -38,6 +40,26 @@ export async function progressOf(
     ...(bytesTotal !== undefined && { bytesTotal }),
     bytesResumed: live?.bytesResumed ?? job.bytesResumed,
     bytesPerSecond: Math.round(rate),
+    ...(job.state === 'Waiting' && { placeInLine: await placeInLine(parts.database, job) }),
     ...(rate > 0 && bytesTotal !== undefined && { secondsLeft: Math.ceil((bytesTotal - bytesDone) / rate) }),
   };
+}
+
+/** Jobs begin in the order in which they were accepted (job/job-rows.ts). */
+async function placeInLine(
+  { sql }: Database,
+  { uuid, createDate }: { uuid: string; createDate: number },
+): Promise<number> {
+  const { ahead } = await sql
+    .selectFrom('longJob')
+    .select((row) => row.fn.countAll<number>().as('ahead'))
+    .where('state', '=', 'Waiting')
+    .where((row) =>
+      row.or([
+        row('createDate', '<', createDate),
+        row.and([row('createDate', '=', createDate), row('uuid', '<', uuid)]),
+      ]),
+    )
+    .executeTakeFirstOrThrow();
+  return ahead + 1;
 }

@@ -3,6 +3,7 @@ import { jobNameOf, LongJob } from '../job/long-job.ts';
 import type { Call, Caller, SyncOperation } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import { IngotError } from '../kernel/errors.ts';
+import { jsonFault } from '../kernel/json-fault.ts';
 import type { Message } from '../kernel/message.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 import type { Resource } from '../kernel/resource.ts';
@@ -33,11 +34,10 @@ export function submitLongJob(parts: {
     const message = byJobName.get(jobName);
     if (!message) {
       const known = [...byJobName.keys()];
-      throw new IngotError(
-        'LONG_JOB.1003',
-        `'${jobName}' can't be a long job${didYouMean(jobName, known)}; ${known.join(', ')} can`,
-        { opaque: { parameter: 'jobName' } },
-      );
+      throw new IngotError('LONG_JOB.1003', `'${jobName}' can't be a long job${didYouMean(jobName, known)}`, {
+        elaboration: `What can: ${known.join(', ')}.`,
+        opaque: { parameter: 'jobName' },
+      });
     }
     if (resourceUuid !== undefined)
       await requireFreeUuid(parts.database.sql, parts.resources.values(), resourceUuid);
@@ -54,7 +54,10 @@ function readJobData(text: string): Record<string, unknown> {
   try {
     data = JSON.parse(text);
   } catch (cause) {
-    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${(cause as Error).message}`, { cause });
+    // Without the cause, which would repeat what may be secret.
+    throw new IngotError('SYS.1007', `'jobData' is not JSON: ${jsonFault(cause)}`, {
+      opaque: { parameter: 'jobData' },
+    });
   }
   if (typeof data === 'object' && data !== null && !Array.isArray(data))
     return data as Record<string, unknown>;

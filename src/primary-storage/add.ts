@@ -58,7 +58,7 @@ function add(parts: AddParts, type: PrimaryStorageRow['type']): JobOperation<Add
       const mounted = type === 'NFS' && NFS_URL.test(parameters.url);
       const mountPath = mounted
         ? join(parts.mounts, uuid)
-        : await usableDirectory(parameters.url, await others(tx), parts.reserved, 'primary');
+        : await usableDirectory(parameters.url, await others(tx), parts.reserved, { kind: 'primary' });
       const url = mounted ? parameters.url : mountPath;
       await requireOtherUrl(tx, url);
       await tx

@@ -8,7 +8,8 @@
  * IngotErrors whose `retryable` says whether trying again can help.
  */
 import type { LayerFormat } from '../disk/qemu-img.ts';
-import type { WriteOptions, Writer } from '../transfer/sink.ts';
+import type { Steps } from '../kernel/steps.ts';
+import { WRITER_STEPS, type WriteOptions, type Writer } from '../transfer/sink.ts';
 
 /** What a disk can stand on. It is never written to again. */
 export interface Base {
@@ -93,3 +94,17 @@ export interface PrimaryStorageDriver {
   location(path: string): string;
   close(): Promise<void>;
 }
+
+/** What a driver changes (kernel/steps.ts). */
+export const PRIMARY_STORAGE_STEPS = {
+  cacheImage: { gives: WRITER_STEPS },
+  linkImage: {},
+  clone: {},
+  blank: {},
+  freeze: {},
+  thaw: {},
+  merge: {},
+  flatten: {},
+  resize: {},
+  remove: {},
+} as const satisfies Steps<PrimaryStorageDriver>;

@@ -1,8 +1,9 @@
 import type { Database } from '../database/database.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import { nobodyListens, type StepListener, withSteps } from '../kernel/steps.ts';
 import { promisable } from './capacity.ts';
-import type { PrimaryStorageDriver } from './driver.ts';
+import { PRIMARY_STORAGE_STEPS, type PrimaryStorageDriver } from './driver.ts';
 import { localPrimaryStorage } from './local/driver.ts';
 import { nfsPrimaryStorage } from './nfs/driver.ts';
 import type { PrimaryStorageRow } from './primary-storage.ts';
@@ -17,16 +18,18 @@ export class PrimaryStorages {
   readonly #drivers = new Map<string, PrimaryStorageDriver>();
   readonly #database: Database;
   readonly #log: Log;
+  readonly #onStep: StepListener;
 
-  constructor(parts: { database: Database; log: Log }) {
+  constructor(parts: { database: Database; log: Log; onStep?: StepListener }) {
     this.#database = parts.database;
     this.#log = parts.log;
+    this.#onStep = parts.onStep ?? nobodyListens;
   }
 
   driverOf(storage: StorageRow): PrimaryStorageDriver {
     let driver = this.#drivers.get(storage.uuid);
     if (!driver) {
-      driver = openDriver(storage);
+      driver = withSteps(openDriver(storage), 'primary storage', PRIMARY_STORAGE_STEPS, this.#onStep);
       this.#drivers.set(storage.uuid, driver);
     }
     return driver;

@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Syntax } from '../database/syntax.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Field } from '../kernel/field.ts';
+import { shorten } from '../kernel/format.ts';
 import { parseDate, parseNumber, splitList } from '../kernel/parse.ts';
 import { type Condition, OPERATORS, type Operator } from './condition.ts';
 
@@ -91,7 +92,8 @@ function prepareLike(field: Field, condition: Condition, syntax: Syntax): Test {
   const pattern = foldAscii(likePattern(condition.name, condition.value ?? ''));
   const like = (column: Predicate) =>
     syntax.name === 'sqlite'
-      ? sql`${column} like ${pattern} escape '\\'`
+      ? // A bare pattern would have SQLite plan the statement anew for every one, to find the range that is given here.
+        sql`${column} like +${pattern} escape '\\'`
       : sql`${syntax.fold(column)} like ${pattern} escape '\\'`;
   const prefix = field.kind === 'text' ? prefixOf(pattern).slice(0, syntax.indexedLength) : '';
   const after = nextText(prefix);
@@ -177,10 +179,13 @@ function likePattern(name: string, written: string): string {
 }
 
 function badValue(name: string, text: string, expected: string): IngotError {
-  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  return new IngotError('SYS.1007', `'${name}' is compared with '${shown}', which is not ${expected}`, {
-    opaque: { field: name },
-  });
+  return new IngotError(
+    'SYS.1007',
+    `'${name}' is compared with '${shorten(text)}', which is not ${expected}`,
+    {
+      opaque: { field: name },
+    },
+  );
 }
 
 function misfit(condition: Condition, field: Field): IngotError {

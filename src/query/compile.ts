@@ -46,20 +46,39 @@ export function compile(resolved: Resolved, compiling: Compiling): Predicate {
   return own ? sql`${own} and ${passes}` : passes;
 }
 
+/** A database plans the more slowly the more conditions it could go by, with the square of their number and worse. */
+const MOST_SHOWN = 64;
+
 function compileAll(resolved: Resolved, compiling: Compiling): Predicate {
-  const { plan, syntax } = compiling;
-  if (!plan.walks || syntax.name !== 'postgres') return compileResolved(resolved, compiling);
-  // PostgreSQL takes each condition to be true of a part of the rows, and of many to be true of none; then it would
-  // sort the whole table. It looks at the ones that don't lead as one that is true of half.
+  const [shown, hidden] = divide(resolved, compiling);
+  if (hidden.length === 0) return compileResolved(resolved, compiling);
+  const plan: Plan = { ...compiling.plan, leads: () => false };
+  const passes = compileResolved({ kind: 'all', parts: hidden }, { ...compiling, plan });
+  // What stands inside is evaluated, and not gone by. PostgreSQL looks at it as what is true of half.
+  const test =
+    compiling.syntax.name === 'postgres'
+      ? sql`case when ${passes} then true else false end`
+      : sql`(${passes}) is true`;
+  if (shown.length === 0) return test;
+  return sql`${compileResolved({ kind: 'all', parts: shown }, compiling)} and ${test}`;
+}
+
+/** The parts that the database is to see as they are, and the others. */
+function divide(resolved: Resolved, { plan, syntax }: Compiling): [shown: Resolved[], hidden: Resolved[]] {
   const parts = resolved.kind === 'all' ? resolved.parts : [resolved];
-  const leading = parts.filter((part) => leavesOf(part).some((leaf) => plan.leads(leaf)));
-  const others = parts.filter((part) => !leading.includes(part));
-  if (others.length === 0) return compileResolved(resolved, compiling);
-  const passes = compileResolved({ kind: 'all', parts: others }, compiling);
-  const test = sql`case when ${passes} then true else false end`;
-  return leading.length === 0
-    ? test
-    : sql`${compileResolved({ kind: 'all', parts: leading }, compiling)} and ${test}`;
+  const leads = new Set(parts.filter((part) => leavesOf(part).some((leaf) => plan.leads(leaf))));
+  // PostgreSQL takes each condition to be true of a part of the rows, and of many to be true of none; then it would
+  // sort the whole table instead of walking.
+  const onlyLeading = plan.walks && syntax.name === 'postgres';
+  const shown = new Set<Resolved>();
+  let room = MOST_SHOWN;
+  for (const part of [...leads, ...(onlyLeading ? [] : parts)]) {
+    const count = shown.has(part) ? 0 : leavesOf(part).length;
+    if (count > room) continue;
+    shown.add(part);
+    room -= count;
+  }
+  return [parts.filter((part) => shown.has(part)), parts.filter((part) => !shown.has(part))];
 }
 
 function compileResolved(resolved: Resolved, compiling: Compiling): Predicate {

@@ -1,5 +1,6 @@
 /** Conditions as they are written, and what they mean. The operators stand in one table; every spelling leads there. */
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 
 export const OPERATORS = {
@@ -72,15 +73,25 @@ export function parseCondition(written: unknown): Condition {
 function conditionFromObject(object: object): Condition {
   const { name, op, value } = object as Record<string, unknown>;
   if (typeof name !== 'string' || typeof op !== 'string') {
-    throw new IngotError('SYS.1007', `a condition needs 'name' and 'op', but is ${JSON.stringify(object)}`);
+    throw new IngotError(
+      'SYS.1007',
+      `a condition needs 'name' and 'op', but is ${shorten(JSON.stringify(object))}`,
+    );
   }
   const operator = operatorOf(op.trim());
   if (operator === 'is null' || operator === 'is not null') return { name, op: operator };
-  if (value === undefined || value === null) {
-    throw new IngotError('SYS.1007', `the condition on '${name}' with '${op}' needs a 'value'`);
+  const about = `the condition on '${shorten(name)}' with '${operator}'`;
+  if (value === undefined || value === null) throw new IngotError('SYS.1007', `${about} needs a 'value'`);
+  const items = operator === 'in' || operator === 'not in' ? [value].flat() : [value];
+  const odd = items.find((item) => typeof item === 'object');
+  if (odd !== undefined) {
+    throw new IngotError(
+      'SYS.1007',
+      `${about} takes text, a number, true or false, but has ${shorten(JSON.stringify(odd))}`,
+    );
   }
-  if (Array.isArray(value) && (operator === 'in' || operator === 'not in')) {
-    return { name, op: operator, value: value.map(escapeItem).join(','), values: value.map(String) };
+  if (Array.isArray(value)) {
+    return { name, op: operator, value: items.map(escapeItem).join(','), values: items.map(String) };
   }
   return { name, op: operator, value: String(value) };
 }
@@ -97,14 +108,14 @@ export function operatorOf(spelling: string): Operator {
   const known = [...Object.keys(OPERATORS), ...Object.keys(SIGNS)];
   throw new IngotError(
     'SYS.1007',
-    `there is no operator '${spelling}'${didYouMean(spelling, known)}; known are ${known.join(' ')}`,
+    `there is no operator '${shorten(spelling)}'${didYouMean(spelling, known)}`,
+    { elaboration: `There are: ${known.join(' ')}` },
   );
 }
 
 function malformed(text: string, position: number, problem: string): IngotError {
-  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return new IngotError(
     'SYS.1007',
-    `the condition '${shown}' can't be read: at position ${position + 1}, ${problem}`,
+    `the condition '${shorten(text)}' can't be read: at position ${position + 1}, ${problem}`,
   );
 }

@@ -4,6 +4,7 @@ import type { Database } from '../database/database.ts';
 import type { Syntax } from '../database/syntax.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Field } from '../kernel/field.ts';
+import { shorten } from '../kernel/format.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { Predicate } from './compare.ts';
@@ -80,7 +81,7 @@ export function requireOwnField(resource: Resource, name: string, parameter: str
   if (!field) {
     throw new IngotError(
       'SYS.1007',
-      `'${parameter}' takes ${resource.name}'s own fields, and '${name}' is none${didYouMean(name, Object.keys(resource.fields))}`,
+      `'${parameter}' takes ${resource.name}'s own fields, and '${shorten(name)}' is none${didYouMean(name, Object.keys(resource.fields))}`,
       { opaque: { parameter } },
     );
   }

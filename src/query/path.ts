@@ -1,6 +1,7 @@
 /** From a written path to the field it means: over relations declared with the resources, to any depth. */
 import { IngotError } from '../kernel/errors.ts';
 import type { Field } from '../kernel/field.ts';
+import { shorten } from '../kernel/format.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 import type { Relation, Resource } from '../kernel/resource.ts';
 import { TAG_FIELDS } from './tag.ts';
@@ -27,7 +28,7 @@ export function resolvePath(from: Resource, path: string): ResolvedPath {
   for (const name of names) {
     at = walk(at, name, path, steps);
     if (steps.length > DEEPEST) {
-      throw new IngotError('SYS.1007', `'${path}' walks over more than ${DEEPEST} relations`);
+      throw new IngotError('SYS.1007', `'${shorten(path)}' walks over more than ${DEEPEST} relations`);
     }
   }
   const tags = Object.hasOwn(TAG_FIELDS, last) ? TAG_FIELDS[last] : undefined;
@@ -63,13 +64,13 @@ function walk(from: Resource, name: string, path: string, steps: Relation[]): Re
 function unknownField(resource: Resource, name: string, path: string): IngotError {
   const fields = [...Object.keys(resource.fields), ...(resource.tags ? Object.keys(TAG_FIELDS) : [])];
   const expanded = [...Object.keys(resource.relations), ...Object.keys(resource.aliases)];
-  const where = path === name ? '' : ` (in '${path}')`;
+  const where = path === name ? '' : ` (in '${shorten(path)}')`;
   const isRelation = expanded.includes(name);
   const problem = isRelation
     ? `'${name}' of ${resource.name} is not a field but leads on; ask for one of its fields, as in '${name}.uuid'${where}`
-    : `${resource.name} has no field '${name}'${where}${didYouMean(name, [...fields, ...expanded])}`;
+    : `${resource.name} has no field '${shorten(name)}'${where}${didYouMean(name, [...fields, ...expanded])}`;
   return new IngotError('SYS.1007', problem, {
     elaboration: `Fields: ${fields.join(', ')}. Leading on: ${expanded.join(', ') || 'none'}.`,
-    opaque: { field: path },
+    opaque: { field: shorten(path) },
   });
 }

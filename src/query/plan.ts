@@ -24,6 +24,13 @@ export interface Asking {
   order: string | undefined;
 }
 
+/** Before it is known by which of the database's ways it is asked. */
+export interface Wanted extends Omit<Asking, 'on'> {
+  /** The caller may see only a part, so that it can take long to find a page of it. */
+  restricted: boolean;
+  descending: boolean;
+}
+
 /** So many conditions are looked up; the rest is taken to be true of many. */
 const MOST_LOOKED_UP = 12;
 
@@ -34,9 +41,11 @@ export interface Planning {
   /** Bounds of how many rows count as few. */
   fewest: number;
   most: number;
+  /** So many of the first rows are looked at for a page; some milliseconds of the thread that serves calls at worst. */
+  first: number;
 }
 
-export const PLANNING: Planning = { small: 5000, fewest: 200, most: 30_000 };
+export const PLANNING: Planning = { small: 5000, fewest: 200, most: 30_000, first: 2000 };
 
 /** How many rows count as few: where finding and sorting them costs what walking costs, to the end of the page. */
 export async function fewFor({ database, resource, rows, planning }: Asking): Promise<number> {
@@ -167,7 +176,7 @@ async function countLevels(asking: Asking, leaf: Leaf, few: number): Promise<rea
 
 function rowsOf(resource: Resource, key: string | undefined, condition: Predicate, few: number): Predicate {
   const column = sql.ref(key ?? resource.key[0] ?? 'uuid');
-  return sql`select ${column} as k from ${sql.table(resource.table)} where ${condition} limit ${few}`;
+  return sql`select ${column} as k from ${sql.table(resource.table)} where ${condition} limit ${sql.lit(few)}`;
 }
 
 /** Whether the rows that pass the leaf's test can be found without reading a large table. */

@@ -10,7 +10,7 @@ import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
 import { resolve } from './resolve.ts';
-import { findWay } from './way.ts';
+import { waysFor } from './way.ts';
 
 export interface QueryAnswer {
   inventories?: Inventory[];
@@ -43,32 +43,51 @@ export async function query(
   const names = fieldsToReturn(resource, parameters.fields);
 
   const from = sql`${sql.table(resource.table)} as t0`;
-  const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined };
+  const descending = order[0]?.direction === 'desc';
+  const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined, descending };
   const where = (plan: Plan) => compile(resolved, { resource, syntax, plan, restrict });
   const total = async () => {
-    const { on, plan } = await findWay({ ...wanted, rows: undefined, order: undefined });
-    const { rows } = await sql<{
-      total: number;
-    }>`select count(*) as total from ${from} where ${where(plan)}`.execute(on);
-    return rows[0]?.total ?? 0;
+    let total: number | undefined;
+    for await (const { on, plan } of waysFor({ ...wanted, rows: undefined, order: undefined })) {
+      const counted = sql<{ total: number }>`select count(*) as total from ${from} where ${where(plan)}`;
+      total = (await counted.execute(on)).rows[0]?.total;
+    }
+    return total ?? 0;
   };
   if (parameters.count) return { total: await total() };
 
   // Without an index that has them in order, all that pass are found and sorted, for the first page too.
   const inOrder = await isWalkable(database, resource, order);
-  const { on, plan } = await findWay({
-    ...wanted,
-    rows: inOrder ? start + limit : undefined,
-    order: order[0]?.name,
-  });
-  const { rows } = await sql<Inventory>`select ${sql.raw(selectText(resource, names))} where ${where(plan)}
-    order by ${sql.raw(orderText(on, resource, order, syntax))} limit ${limit} offset ${start}`.execute(on);
+  const ways = waysFor({ ...wanted, rows: inOrder ? start + limit : undefined, order: order[0]?.name });
+  const everything = restrict === undefined && expression.kind === 'all' && expression.parts.length === 0;
+  let rows: Inventory[] = [];
+  let near = database.sql;
+  for await (const { on, plan, within } of ways) {
+    const found = (passes: RawBuilder<unknown>) => sql<Inventory>`
+      select ${sql.raw(selectText(resource, names))} where ${passes}
+      order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
+    if (everything && !within) {
+      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start}`;
+      const text = remember(key, () => found(sql`1 = 1`).compile(on).sql);
+      rows = (await on.executeQuery<Inventory>(CompiledQuery.raw(text, []))).rows;
+    } else {
+      const passes = within ? sql`${within} and ${where(plan)}` : where(plan);
+      rows = (await found(passes).execute(on)).rows;
+    }
+    // The lists of a short page are read sooner than a thread could be asked.
+    near = rows.length <= SHORT_PAGE ? database.sql : on;
+    if (rows.length === limit) break;
+  }
   // Lists that are part of the inventory are left out where only some fields are asked for.
   const complete = !parameters.fields?.length;
-  // The lists of a short page are read sooner than a thread could be asked.
-  const near = rows.length <= SHORT_PAGE ? database.sql : on;
   const inventories = await toInventories(near, resource, rows, complete, restrict);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
+}
+
+/** Written, not bound: SQLite plans a statement anew whenever a limit is bound to it. */
+function page(limit: number, start: number): RawBuilder<unknown> {
+  const rows = sql` limit ${sql.lit(limit)}`;
+  return start === 0 ? rows : sql`${rows} offset ${sql.lit(start)}`;
 }
 
 /** Rows whose related ones are read in a millisecond or two. */
@@ -97,12 +116,14 @@ function selectText(resource: Resource, names: readonly string[]): string {
 }
 
 function orderText(on: Sql, resource: Resource, order: readonly OrderTerm[], syntax: Syntax): string {
-  const terms = order.map(({ name, direction }) => `${name} ${direction}`).join();
   return remember(
-    `order ${resource.name} ${syntax.name} ${terms}`,
+    `order ${resource.name} ${syntax.name} ${keyOf(order)}`,
     () => orderBy(order, syntax).compile(on).sql,
   );
 }
+
+const keyOf = (order: readonly OrderTerm[]) =>
+  order.map(({ name, direction }) => `${name} ${direction}`).join();
 
 /** Table rows made inventories: no members without a value; with `complete`, the lists that are part of one too. */
 export async function toInventories(

@@ -1,18 +1,18 @@
 /** Which way a query goes: by which plan, and on which thread. */
 import type { Database, Sql } from '../database/database.ts';
 import type { Resource } from '../kernel/resource.ts';
+import type { Predicate } from './compare.ts';
 import { NO_PLAN, type Plan } from './compile.ts';
-import { type Asking, alongTheOrder, fewFor, makePlan } from './plan.ts';
+import type { Operator } from './condition.ts';
+import { firstRows, noteInVain } from './first-rows.ts';
+import { alongTheOrder, fewFor, makePlan, type Wanted } from './plan.ts';
 import { leavesOf, type Resolved } from './resolve.ts';
 
 export interface Way {
   on: Sql;
   plan: Plan;
-}
-
-interface Wanted extends Omit<Asking, 'on'> {
-  /** The caller may see only a part, so that it can take long to find a page of it. */
-  restricted: boolean;
+  /** Where only the first rows of the order are looked at: whether a row is one of them. A full page is the answer. */
+  within?: Predicate;
 }
 
 /** Rows that are read and passed on in some ten milliseconds. */
@@ -20,18 +20,36 @@ const SHORT = 1000;
 /** So few rows, found over so few conditions, take less time than a thread needs to be asked. */
 const AT_ONCE = 100;
 const FEW_CONDITIONS = 4;
+/** SQLite takes a second to read ten thousand, however small the table. */
+const MANY_CONDITIONS = 200;
 
-export async function findWay(wanted: Wanted): Promise<Way> {
+/** The ways to try, one after another until one has the answer; the last one surely has. */
+export async function* waysFor(wanted: Wanted): AsyncGenerator<Way, void, void> {
   const { database, planning } = wanted;
   const here = { on: database.sql, plan: NO_PLAN };
-  if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) return here;
-  if (await isShort(wanted)) return here;
-  if (database.reader !== database.sql && leavesOf(wanted.resolved).length <= FEW_CONDITIONS) {
+  const leaves = leavesOf(wanted.resolved);
+  if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) {
+    yield leaves.length > MANY_CONDITIONS ? { on: database.reader, plan: NO_PLAN } : here;
+    return;
+  }
+  if (await isShort(wanted)) {
+    yield here;
+    return;
+  }
+  if (database.reader !== database.sql && leaves.length <= FEW_CONDITIONS) {
     const plan = await makePlan({ ...wanted, on: database.sql }, Math.min(AT_ONCE, planning.most));
-    if (plan.led) return { on: database.sql, plan };
+    if (plan.led) {
+      yield { on: database.sql, plan };
+      return;
+    }
+    const within = await firstRows(wanted);
+    if (within) {
+      yield { on: database.sql, plan, within };
+      noteInVain(wanted);
+    }
   }
   const asking = { ...wanted, on: database.reader };
-  return { on: database.reader, plan: await makePlan(asking, await fewFor(asking)) };
+  yield { on: database.reader, plan: await makePlan(asking, await fewFor(asking)) };
 }
 
 /** Whether a table that is read is so large that the way to go about it matters. */
@@ -53,9 +71,14 @@ async function isShort({ database, resource, resolved, restricted, rows, order }
   if (leaf?.condition.op === '=' && leaf.column === 'uuid') return true;
   if (restricted || rows === undefined || rows > SHORT) return false;
   if (leavesOf(resolved).length === 0) return true;
+  // Of a bound, the first rows that pass stand where the index is entered, and no other is looked at.
+  const inOneRun = leaf?.condition.op === '=' || (leaf?.column === order && BOUNDS.has(leaf?.condition.op));
   return (
-    leaf?.condition.op === '=' &&
+    leaf !== undefined &&
+    inOneRun &&
     leaf === alongTheOrder({ resolved, order }) &&
     database.facts.isIndexed(resource.table, leaf.column)
   );
 }
+
+const BOUNDS: ReadonlySet<Operator | undefined> = new Set(['>', '>=', '<', '<=']);

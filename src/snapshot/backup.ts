@@ -86,7 +86,7 @@ export function backupVolumeSnapshot(
         onProgress: ({ bytes, total }) =>
           job.report({ bytesDone: bytes, ...(total !== undefined && { bytesTotal: total }) }),
       });
-      await result.writers.get(storageUuid)?.commit();
+      await result.writers.get(storageUuid)?.commit({ sha256: result.sha256 });
       if ((await objectDigest(store, path, { signal: job.signal })) !== result.sha256) {
         throw new IngotError('SYS.1016', `what was written to backup storage ${storageUuid} is damaged`, {
           retryable: true,

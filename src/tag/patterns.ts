@@ -1,5 +1,6 @@
 /** Which system tags a resource takes: those of the patterns declared with it. */
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import { didYouMean } from '../kernel/nearest.ts';
 import { type Resource, resourceTypeOf } from '../kernel/resource.ts';
 
@@ -42,8 +43,4 @@ export function isOf(pattern: string, tag: string): boolean {
     wanted.length === parts.length &&
     wanted.every((part, i) => (part.startsWith('{') ? parts[i] !== '' : part === parts[i]))
   );
-}
-
-export function shorten(tag: string): string {
-  return tag.length > 80 ? `${tag.slice(0, 80)}…` : tag;
 }

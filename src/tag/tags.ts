@@ -2,10 +2,11 @@
 import { sql } from 'kysely';
 import { type SqlTransaction, syntaxOf } from '../database/database.ts';
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import { bornAt } from '../kernel/properties.ts';
 import { type Resource, resourceTypeOf } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
-import { isOf, patternOf, shorten } from './patterns.ts';
+import { isOf, patternOf } from './patterns.ts';
 
 /** What is tagged. */
 export interface Tagged {

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { Client, FTPError } from 'basic-ftp';
 import { IngotError } from '../kernel/errors.ts';
-import { addressOf, decoded } from './address.ts';
-import { hostAndPort, maskUrl } from './http-address.ts';
+import type { Egress, EgressTarget } from './egress.ts';
+import { decoded, hostAndPort, maskUrl, portOf } from './http-address.ts';
 import { asSourceError, broken, stalled } from './http-failure.ts';
 import { PushBody } from './push-body.ts';
 import {
@@ -32,7 +32,7 @@ interface OpenRequest {
 async function openAt(url: URL, options: RemoteOptions, request: OpenRequest): Promise<OpenedSource> {
   const { signal } = request;
   signal.throwIfAborted();
-  const client = new Client(options.stallTimeout);
+  const client = new Client(options.stallTimeout, { allowSeparateTransferHost: false });
   const close = () => client.close();
   signal.addEventListener('abort', close, { once: true });
   const finish = () => {
@@ -49,12 +49,25 @@ async function openAt(url: URL, options: RemoteOptions, request: OpenRequest): P
   }
 }
 
-/** The one place where an FTP connection is made; its data connections go to the same address. */
-async function connect(client: Client, url: URL, options: RemoteOptions): Promise<void> {
-  const host = await addressOf(url, options.lookup);
-  await client.connect(host, Number(url.port || 21));
+/** The one place where an FTP connection is made; its data connections go to the same address, and send nothing. */
+async function connect(client: Client, url: URL, { egress }: RemoteOptions): Promise<void> {
+  const target = { host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) };
+  const connecting = client.connect(egress ? await judgedAddress(egress, target) : target.host, target.port);
+  egress?.guard(client.ftp.socket, target);
+  await connecting;
   await client.login(decoded(url.username) || 'anonymous', decoded(url.password) || 'ingot@');
   await client.useDefaultSettings();
+}
+
+/** An address of the host that may be connected to. */
+function judgedAddress(egress: Egress, target: EgressTarget): Promise<string> {
+  const lookup = egress.lookupFor(target);
+  return new Promise((resolve, reject) => {
+    lookup(target.host, {}, (error, address) => {
+      if (error) reject(error);
+      else resolve(String(address));
+    });
+  });
 }
 
 async function begin(

@@ -16,18 +16,17 @@ export function parseHttpUrl(text: string): URL {
   return url;
 }
 
-/** The URL as it may be shown and stored: with `***` in place of a password, and without its fragment. */
+/** The URL as it may be shown and stored: with `***` in place of what is secret in it, and without its fragment. */
 export function maskUrl(url: URL): string {
   const shown = new URL(url);
   shown.hash = '';
-  if (shown.password) shown.password = '***';
-  return shown.href;
+  return maskedUrl(shown.href);
 }
 
 /** The value of an Authorization header for the user name and password in the URL, if there are any. */
 export function basicAuthorization(url: URL): string | undefined {
   if (!url.username && !url.password) return undefined;
-  const pair = `${decode(url.username)}:${decode(url.password)}`;
+  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
   return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`;
 }
 
@@ -35,10 +34,16 @@ const PORTS: Record<string, number> = { 'https:': 443, 'ftp:': 21, 'sftp:': 22 }
 
 /** Host and port, e.g. `127.0.0.1:80`. */
 export function hostAndPort(url: URL): string {
-  return url.port ? url.host : `${url.host}:${PORTS[url.protocol] ?? 80}`;
+  return url.port ? url.host : `${url.host}:${portOf(url)}`;
 }
 
-function decode(part: string): string {
+/** The port that the URL leads to, named or not. */
+export function portOf(url: URL): number {
+  return Number(url.port) || (PORTS[url.protocol] ?? 80);
+}
+
+/** Part of a URL as its server knows it. */
+export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {

@@ -1,8 +1,9 @@
 import http from 'node:http';
 import https from 'node:https';
-import net, { type LookupFunction } from 'node:net';
+import net from 'node:net';
 import tls from 'node:tls';
-import { basicAuthorization } from './http-address.ts';
+import type { Egress } from './egress.ts';
+import { basicAuthorization, portOf } from './http-address.ts';
 import { HttpBody } from './http-body.ts';
 import { asSourceError, stalled } from './http-failure.ts';
 import { framingOf } from './http-framing.ts';
@@ -21,8 +22,8 @@ export interface HttpTimeouts {
 
 export interface HttpRequestOptions extends HttpTimeouts {
   headers: Record<string, string>;
-  /** Resolves host names; may reject an address that must not be reached. Asked for literal addresses too. */
-  lookup?: LookupFunction;
+  /** What may be connected to; everything where absent. */
+  egress?: Egress;
   /** Certificates in PEM to trust besides the usual authorities. */
   ca?: string | string[];
 }
@@ -40,18 +41,21 @@ export interface HttpAnswer {
 /** One GET, no redirect followed. Rejects with an error of ours that names what was wrong with the connection. */
 export async function get(url: URL, options: HttpRequestOptions, signal: AbortSignal): Promise<HttpAnswer> {
   signal.throwIfAborted();
-  await checkLiteralAddress(url, options.lookup);
+  const { egress } = options;
+  const to = { host: url.hostname, port: portOf(url) };
+  const lookup = egress?.lookupFor(to);
   const landing = new Landing();
   const secure = url.protocol === 'https:';
   const request = (secure ? https : http).request(url, {
     headers: requestHeaders(url, options.headers),
     maxHeaderSize: MAX_HEADER_BYTES,
-    ...(options.lookup && { lookup: options.lookup }),
+    ...(lookup && { lookup }),
     ...(options.ca !== undefined && { ca: [...tls.getCACertificates('default'), options.ca].flat() }),
     // A socket of our own, since only one that is made with `onread` reads into memory that we choose.
     createConnection: (connect) => {
       const target = { ...connect, onread: landing.onread } as net.NetConnectOpts & tls.ConnectionOptions;
       const socket = secure ? tls.connect(target) : net.connect(target);
+      egress?.guard(socket, to);
       landing.attach(socket);
       return socket;
     },
@@ -134,13 +138,4 @@ function requestHeaders(url: URL, headers: Record<string, string>): Record<strin
     ...(authorization && { Authorization: authorization }),
     ...headers,
   };
-}
-
-/** Node asks `lookup` for names only; whoever gave one wants to see every address that is connected to. */
-function checkLiteralAddress(url: URL, lookup: LookupFunction | undefined): Promise<void> {
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (!lookup || net.isIP(host) === 0) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    lookup(host, { all: true }, (error) => (error ? reject(asSourceError(error, url)) : resolve()));
-  });
 }

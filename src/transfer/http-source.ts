@@ -1,5 +1,5 @@
-import type { LookupFunction } from 'node:net';
 import { IngotError } from '../kernel/errors.ts';
+import type { Egress } from './egress.ts';
 import { maskUrl, parseHttpUrl } from './http-address.ts';
 import { get, type HttpAnswer, type HttpRequestOptions } from './http-connection.ts';
 import { statusError } from './http-status.ts';
@@ -22,8 +22,8 @@ export interface HttpSourceOptions {
   /** Sent with each request, but not to another host that a redirect leads to. */
   headers?: Record<string, string>;
   userAgent?: string;
-  /** Resolves host names; may reject an address that must not be reached. Asked for literal addresses too. */
-  lookup?: LookupFunction;
+  /** What may be connected to, redirects included; everything where absent. */
+  egress?: Egress;
   /** Certificates in PEM to trust besides the usual authorities. */
   ca?: string | string[];
 }
@@ -218,7 +218,7 @@ function requestOptions(
       ...(sameOrigin && options.headers),
       ...headers,
     },
-    ...(options.lookup && { lookup: options.lookup }),
+    ...(options.egress && { egress: options.egress }),
     ...(options.ca !== undefined && { ca: options.ca }),
   };
 }

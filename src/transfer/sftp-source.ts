@@ -3,8 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { Client, type SFTPWrapper, type Stats } from 'ssh2';
 import { IngotError, isSystemError } from '../kernel/errors.ts';
-import { addressOf, decoded } from './address.ts';
-import { hostAndPort, maskUrl } from './http-address.ts';
+import { decoded, hostAndPort, maskUrl, portOf } from './http-address.ts';
 import { asSourceError, broken, stalled } from './http-failure.ts';
 import { fingerprintOf, type KnownHosts } from './known-hosts.ts';
 import { SftpBody } from './sftp-body.ts';
@@ -70,16 +69,15 @@ async function connect(
   options: SftpOptions,
   expected: string | undefined,
 ): Promise<string> {
-  const address = await addressOf(url, options.lookup);
-  const port = Number(url.port || 22);
-  const socket = await connected(connectSocket(port, address), url);
+  const target = { host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) };
+  const { host, port } = target;
+  const socket = await connected(options.egress?.connect(target) ?? connectSocket(target), url);
   // Without it, small packets wait for each other, and a read runs at a hundredth of its speed.
   socket.setNoDelay(true);
   let hostKey = '';
   let refusal: IngotError | undefined;
   const verify = (key: Buffer) => {
     hostKey = fingerprintOf(key);
-    const host = url.hostname.replace(/^\[|\]$/g, '');
     if (options.knownHosts && !options.knownHosts.has(host, port, key)) refusal = unknownHost(url, hostKey);
     else if (expected !== undefined && expected !== hostKey) refusal = changedHost(url, expected, hostKey);
     return refusal === undefined;
@@ -105,8 +103,12 @@ async function connect(
 
 async function connected(socket: Socket, url: URL): Promise<Socket> {
   const timer = setTimeout(() => socket.destroy(new Late()), CONNECT_TIMEOUT);
+  // Whoever is waiting hears of it; after that it is nobody's concern.
+  socket.on('error', () => {});
   try {
     await once(socket, 'connect');
+    // It may turn out only now that this must not be connected to.
+    if (socket.errored) throw socket.errored;
     return socket;
   } catch (error) {
     throw error instanceof Late ? stalled(url, CONNECT_TIMEOUT, 'connect') : error;

@@ -18,12 +18,23 @@ export interface Writer {
    * Makes the object visible under its path, all of it or nothing, durable when fulfilled. An object that
    * was there before is replaced. When it is rejected, the writer is still open and owes an `abort`.
    */
-  commit(): Promise<void>;
+  commit(options?: CommitOptions): Promise<void>;
   /**
    * Stops, once the writes under way have ended. With `keep`, the bytes stay for a later writer with
    * `resumeAt`; otherwise nothing stays.
    */
   abort(options?: { keep?: boolean }): Promise<void>;
+}
+
+/** The steps of a writer (kernel/steps.ts). */
+export const WRITER_STEPS = { write: { ordered: true }, flush: {}, commit: {}, abort: {} } as const;
+
+export interface CommitOptions {
+  /**
+   * What the bytes should be, in hex: where they went to another machine, it is looked whether that has them, before
+   * they become visible.
+   */
+  sha256?: string;
 }
 
 export interface WriteOptions {

@@ -1,5 +1,5 @@
-import type { LookupFunction } from 'node:net';
 import type { IngotError } from '../kernel/errors.ts';
+import type { Egress } from './egress.ts';
 
 /** What a source said about its bytes: enough to know them again when a transfer is taken up later. */
 export interface SourceFacts {
@@ -29,8 +29,8 @@ export interface RemoteOptions {
   /** Milliseconds without a byte after which the connection counts as broken. */
   stallTimeout: number;
   retry?: Partial<RetryPolicy>;
-  /** Resolves host names; may reject an address that must not be reached. Asked for literal addresses too. */
-  lookup?: LookupFunction;
+  /** What may be connected to; everything where absent. */
+  egress?: Egress;
 }
 
 export interface Source {

@@ -319,7 +319,9 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const right = await guess('guessed');
       assert.equal(right.answer.inventory?.userType, 'Normal');
       await until('the log to tell', () => service.log().includes('"failures":4'));
-      assert.ok((await guess('guessed')).milliseconds < right.milliseconds);
+      // On a busy machine one of them may take as long as a wait.
+      const later = [await guess('guessed'), await guess('guessed'), await guess('guessed')];
+      assert.ok(Math.min(...later.map(({ milliseconds }) => milliseconds)) < right.milliseconds);
     });
   });
 }

@@ -9,6 +9,7 @@ import { imagesOnStorages } from '../../src/image/storage-contents.ts';
 import type { Job } from '../../src/job/operation.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { createLog } from '../../src/kernel/log.ts';
+import { SecretBox } from '../../src/kernel/secret-box.ts';
 import { onBothDatabases } from '../database/both-databases.ts';
 import { insertStorage } from '../query/fill.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
@@ -25,7 +26,7 @@ onBothDatabases((_kind, open) => {
         const log = createLog('silent');
         const operation = deleteBackupStorage({
           database,
-          storages: new BackupStorages({ database, log }),
+          storages: new BackupStorages({ database, log, secrets: new SecretBox(() => undefined) }),
           contents: imagesOnStorages,
           clock: systemClock,
           log,
@@ -37,7 +38,9 @@ onBothDatabases((_kind, open) => {
         const job = () =>
           ({
             call,
-            checkpoint: JSON.parse(JSON.stringify(saved)),
+            get checkpoint() {
+              return JSON.parse(JSON.stringify(saved));
+            },
             signal: new AbortController().signal,
             report: () => {},
             save: async (checkpoint: unknown) => {

@@ -60,7 +60,7 @@ describe('calls to a service that runs', () => {
     assert.deepEqual([code, stderr], [0, '']);
     const answer = JSON.parse(stdout);
     assert.deepEqual(answer.inventories, [{ name: 'local', state: 'Enabled' }]);
-    assert.equal(stdout, `${JSON.stringify({ inventories: answer.inventories, schema: {} }, null, 4)}\n`);
+    assert.equal(stdout, `${JSON.stringify({ inventories: answer.inventories }, null, 4)}\n`);
   });
 
   it('count, and say when nothing matches', async () => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { messages } from '../../src/catalogue.ts';
 import { readOptions } from '../../src/cli/options.ts';
 import { findMessage, readParameters } from '../../src/cli/parameters.ts';
-import { requestOf } from '../../src/cli/request.ts';
+import { requestFor } from '../../src/client/transport.ts';
 
 const find = (name: string) => findMessage(messages, name, ['serve']);
 const query = (...words: string[]) => readParameters(find('QueryImage'), words);
@@ -30,7 +30,7 @@ describe('words of a query', () => {
     ['__userTag__=x', '__userTag__=x'],
     ['name=two words', 'name=two words'],
   ] as const) {
-    it(`sends ${word} as ${sent}`, () => assert.deepEqual(query(word), { q: [sent] }));
+    it(`sends ${word} as ${sent}`, () => assert.deepEqual(query(word), { conditions: [sent] }));
   }
 
   it('keeps its parameters apart', () => {
@@ -50,23 +50,35 @@ describe('words of a query', () => {
         count: true,
         sortBy: 'name',
         sortDirection: 'desc',
-        fields: 'uuid,name',
-        q: ['system=true'],
+        fields: ['uuid', 'name'],
+        conditions: ['system=true'],
       },
     );
     assert.deepEqual(query('replyWithCount=true', 'timeout=100', 'filterName=x'), { replyWithCount: true });
   });
 
   it('takes a list of conditions', () => {
-    assert.deepEqual(
-      query(
-        'conditions=[{"name":"name","op":"like","value":"a%"},{"name":"size","op":">","value":1},"state=Enabled"]',
-      ),
-      { q: ['name~=a%', 'size>1', 'state=Enabled'] },
+    const sent = (list: unknown[]) =>
+      new URL(requestFor(find('QueryImage'), query(`conditions=${JSON.stringify(list)}`)).path, 'http://x')
+        .searchParams;
+    const like = { name: 'name', op: 'like', value: 'a%' };
+    assert.deepEqual(sent([like, { name: 'size', op: '>', value: 1 }, 'state=Enabled']).getAll('q'), [
+      'name~=a%',
+      'size>1',
+      'state=Enabled',
+    ]);
+    assert.deepEqual(sent([{ name: 'description', op: 'not null' }]).getAll('q'), [
+      'description is not null',
+    ]);
+    assert.deepEqual(sent([{ name: 'name', op: 'in', value: ['a,b', 'c\\'] }]).getAll('q'), [
+      'name?=a\\,b,c\\\\',
+    ]);
+    assert.throws(
+      () => sent([{ name: 'name', op: '=' }]),
+      /the condition on 'name' with '=' needs a 'value'/,
     );
-    assert.deepEqual(query('conditions=[{"name":"description","op":"is null"}]'), {
-      q: ['description is null'],
-    });
+    assert.throws(() => sent([{ name: 'name', op: 'lik', value: 'x' }]), /did you mean 'like'/);
+    assert.throws(() => sent([5]), /the condition '5' can't be read/);
     assert.throws(() => query('conditions=x'), /must be a JSON list/);
   });
 
@@ -76,9 +88,11 @@ describe('words of a query', () => {
   });
 
   it('travels in the query string', () => {
-    const { path } = requestOf(find('QueryImage'), query('name~=c', 'size>1', 'limit=2'));
-    const url = new URL(path, 'http://x');
-    assert.equal(url.pathname, '/zstack/v1/images');
+    const words = ['name~=c', 'size>1', 'limit=2', 'sortBy=size,-name', 'sortDirection=desc', 'fields=a,b'];
+    const url = new URL(requestFor(find('QueryImage'), query(...words)).path, 'http://x');
+    assert.equal(url.pathname, '/v1/images');
+    assert.equal(url.searchParams.get('sort'), '-size,-name');
+    assert.equal(url.searchParams.get('fields'), 'a,b');
     assert.deepEqual(url.searchParams.getAll('q'), ['name~=%c%', 'size>1']);
     assert.equal(url.searchParams.get('limit'), '2');
   });
@@ -118,16 +132,16 @@ describe('words of a call', () => {
   });
 
   it('go into the path and the body that the route says', () => {
-    assert.deepEqual(requestOf(find('UpdateImage'), { uuid: 'u', name: 'n' }), {
-      method: 'PUT',
-      path: '/zstack/v1/images/u/actions',
-      body: { updateImage: { name: 'n' } },
-    });
-    assert.deepEqual(requestOf(find('DeleteImage'), { uuid: 'u', backupStorageUuids: ['a', 'b'] }), {
-      method: 'DELETE',
-      path: '/zstack/v1/images/u?backupStorageUuids=a&backupStorageUuids=b',
-    });
-    assert.deepEqual(requestOf(find('AddImage'), { name: 'n' }).body, { params: { name: 'n' } });
+    const sent = (name: string, parameters: Record<string, unknown>) => {
+      const { method, path, body } = requestFor(find(name), parameters);
+      return [`${method} ${path}`, body === undefined ? undefined : JSON.parse(body)];
+    };
+    assert.deepEqual(sent('UpdateImage', { uuid: 'u', name: 'n' }), ['PATCH /v1/images/u', { name: 'n' }]);
+    assert.deepEqual(sent('DeleteImage', { uuid: 'u', backupStorageUuids: ['a', 'b'] }), [
+      'DELETE /v1/images/u?backupStorageUuids=a&backupStorageUuids=b',
+      undefined,
+    ]);
+    assert.deepEqual(sent('AddImage', { name: 'n' }), ['POST /v1/images', { name: 'n' }]);
   });
 });
 

@@ -6,7 +6,7 @@ import { sortedJson } from '../../src/cli/answer.ts';
 import { describeError } from '../../src/cli/describe-error.ts';
 import { displayWidth, fit, pad } from '../../src/cli/display-width.ts';
 import { renderListing } from '../../src/cli/listing.ts';
-import { progressLine, progressText, readProgress } from '../../src/cli/progress-bar.ts';
+import { progressLine, progressText } from '../../src/cli/progress-bar.ts';
 import { renderTable } from '../../src/cli/table.ts';
 import { printable } from '../../src/cli/terminal.ts';
 import type { Resource } from '../../src/kernel/resource.ts';
@@ -103,35 +103,23 @@ describe('a listing', () => {
 });
 
 describe('progress', () => {
-  const progress = readProgress({
-    inventories: [
-      {
-        content: '43',
-        opaque: {
-          bytesDone: 430 * 2 ** 20,
-          bytesTotal: 1000 * 2 ** 20,
-          bytesResumed: 200 * 2 ** 20,
-          bytesPerSecond: 310 * 2 ** 20,
-          secondsLeft: 2,
-        },
-      },
-    ],
-  });
-
-  it('is read from the answer', () => {
-    assert.equal(progress?.percent, 43);
-    assert.equal(readProgress({ inventories: [] }), undefined);
-    assert.equal(readProgress({ inventories: [{ content: 'x' }] })?.percent, 0);
-  });
+  const progress = {
+    percent: 43,
+    bytesDone: 430 * 2 ** 20,
+    bytesTotal: 1000 * 2 ** 20,
+    bytesResumed: 200 * 2 ** 20,
+    bytesPerSecond: 310 * 2 ** 20,
+    secondsLeft: 2,
+  };
 
   it('is a line of text', () => {
-    assert.ok(progress);
     assert.equal(progressText(progress), ' 43%  430 MiB of 1000 MiB  310 MiB/s  2.0 s left  resumed 200 MiB');
     assert.equal(
       progressLine('AddImage', progress, 120),
       `AddImage [${'█'.repeat(12)}${'░'.repeat(18)}]  43%  430 MiB of 1000 MiB  310 MiB/s  2.0 s left  resumed 200 MiB`,
     );
     assert.equal(progressText({ percent: 0 }), '  0%');
+    assert.equal(progressText({ percent: 0, placeInLine: 3 }), 'waiting, number 3 in line');
   });
 
   it('never wraps', () => {
@@ -153,6 +141,14 @@ describe('progress', () => {
 });
 
 describe('errors and JSON', () => {
+  it('point at the place that an error is about', () => {
+    const elaboration = 'name=a AND size<\n                ^';
+    assert.equal(
+      describeError({ code: 'SYS.1007', description: '', details: 'what', elaboration }),
+      'SYS.1007: what\n  name=a AND size<\n                  ^',
+    );
+  });
+
   it('show what caused an error below it', () => {
     assert.equal(
       describeError({

@@ -60,6 +60,19 @@ describe('the client', () => {
     assert.equal(byParts.inventories[0]?.name, 'a,b');
     assert.equal(typeof byParts.inventories[0]?.createDate, 'number');
     assert.equal((await ingot.queryZone()).inventories.length, 1);
+    const named = { name: 'guestOsType', op: 'not null' };
+    assert.equal((await ingot.queryImage({ conditions: [named], count: true })).total, 0);
+  });
+
+  it('sorts by several fields, each in its own direction or in the one of all', async () => {
+    const names = async (parameters: Parameters<Ingot['queryImage']>[0]) =>
+      (await ingot.queryImage({ ...parameters, fields: ['name'] })).inventories.map(({ name }) => name);
+    assert.deepEqual(await names({ sortBy: 'size,-createDate' }), ['a,b', 'typed']);
+    assert.deepEqual(await names({ sortBy: 'size,createDate', sortDirection: 'desc' }), ['a,b', 'typed']);
+    assert.deepEqual(await names({ sortBy: '-size, +name', sortDirection: 'desc' }), ['a,b', 'typed']);
+    assert.deepEqual(await names({ sortBy: '-name' }), ['typed', 'a,b']);
+    assert.deepEqual(await names({ sortDirection: 'desc' }), ['a,b', 'typed']);
+    assert.deepEqual(await names({}), ['typed', 'a,b']);
   });
 
   it('rejects with the error of the service', async () => {

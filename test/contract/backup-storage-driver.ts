@@ -248,6 +248,26 @@ export function backupStorageDriverContract(name: string, maker: StoreMaker): vo
       assert.deepEqual(await paths(driver, ''), ['killed/late']);
     });
 
+    test('a writer that is killed while it commits leaves all of the object or nothing', async (store) => {
+      const { driver } = store;
+      // From the first instant of it to beyond its end, however long that takes here.
+      const whole = await killedCommit(store, 'whole', Number.POSITIVE_INFINITY);
+      for (const [i, share] of [0, 0.3, 0.6, 0.9].entries()) {
+        const path = `killed/${i}`;
+        await killedCommit(store, path, whole * share);
+        const size = await driver.size(path);
+        if (size === undefined) {
+          assert.deepEqual(await paths(driver, path), [`${path} (partial)`]);
+        } else {
+          const content = await get(driver.read(path));
+          assert.equal(content.length, 4 * MIB);
+          assert.ok(content.every((byte, index) => byte === 1 + Math.floor(index / MIB)));
+        }
+        await driver.remove(path);
+      }
+      assert.deepEqual(await paths(driver, ''), ['whole']);
+    });
+
     test('keeps an object of 5 GiB of zeros small, where it can', async ({ driver, allocated }, t) => {
       if (!allocated) return t.skip('this store keeps zeros like other bytes');
       const [head, chunk, chunks] = [randomBytes(MIB), new Uint8Array(MIB), 5 * 1024];
@@ -326,6 +346,25 @@ async function killedWriter(store: StoreUnderTest, path: string, chunks: number)
   }
   assert.ok(flushed > 0, 'the writer told of nothing that it had flushed');
   return flushed;
+}
+
+/** Has another process make an object visible, and kills it so many milliseconds after it begins to; fulfilled with how long it took. */
+async function killedCommit(store: StoreUnderTest, path: string, after: number): Promise<number> {
+  const script = fileURLToPath(new URL('./doomed-writer.ts', import.meta.url));
+  const { module, factory, options } = store.elsewhere;
+  const child = spawn(process.execPath, [script, module, factory, JSON.stringify(options), path, '4'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let began = 0;
+  let ended = 0;
+  for await (const text of child.stdout.setEncoding('utf8')) {
+    if (String(text).includes(`${4 * MIB}`)) ended = performance.now();
+    if (began > 0) continue;
+    began = performance.now();
+    if (Number.isFinite(after)) setTimeout(() => child.kill('SIGKILL'), after);
+  }
+  assert.ok(began > 0, 'the writer told of nothing');
+  return ended - began;
 }
 
 function sha256(bytes: Uint8Array): string {

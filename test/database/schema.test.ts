@@ -14,8 +14,17 @@ import { freshDatabase, onBothDatabases } from './both-databases.ts';
 const RESOURCES: Resource[] = [...new Set<Resource>([Account, ...resources.values()])].filter(
   (resource) => resource !== Session,
 );
-/** Kysely's own two; sessions, which keep a digest of what they are declared with; web hooks, which nobody queries. */
-const OTHERS = ['migration', 'migrationLock', 'session', 'webHook', 'jobHold', 'trash', 'imageUpload'];
+/** Kysely's own two; sessions, which keep a digest of what they are declared with; web hooks and others, which nobody queries. */
+const OTHERS = [
+  'migration',
+  'migrationLock',
+  'session',
+  'webHook',
+  'jobHold',
+  'trash',
+  'imageDescription',
+  'imageUpload',
+];
 
 /** Types that hold each value of the field, as either database names them. */
 function typesFor(field: Field): string[] {

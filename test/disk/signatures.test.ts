@@ -36,8 +36,7 @@ describe('another format is refused by its name, with the command that converts 
   }
 
   test('luks, made by qemu-img', () => {
-    const secret = ['--object', 'secret,id=s,data=abc', '-o', 'key-secret=s,iter-time=10'];
-    bench.run('qemu-img', 'create', '-q', '-f', 'luks', ...secret, 'luks', '1M');
+    bench.createEncrypted('luks', 'luks', 'key-secret=s', 'iter-time=10');
     assert.match(refusedWith(bench.path('luks')).details, /encrypted disk \(LUKS\).*cryptsetup open/);
     const second = readFileSync(bench.path('luks'));
     second.writeUInt16BE(2, 6); // the version

@@ -1,7 +1,7 @@
 /** The image cache: fetched once, checked, kept as long as somebody stands on it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -38,6 +38,9 @@ const volume = (imageUuid: string, primaryStorageUuid?: string) => ({
   ...(primaryStorageUuid && { primaryStorageUuid }),
 });
 
+/** By this process, which the service is in, so far: proc(5). */
+const bytesWritten = () => Number(/^wchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'latin1'))?.[1]);
+
 describe('the image cache', () => {
   let service: TestService;
   let server: RangeServer;
@@ -65,6 +68,7 @@ describe('the image cache', () => {
     const storage = await addFarStorage(service);
     if (!storage) return t.skip(NO_SMALL_FILE_SYSTEM);
     const image = await addImage();
+    const before = bytesWritten();
     const jobs = await Promise.all(
       Array.from({ length: 10 }, () =>
         service.client.begin('CreateRootVolumeFromImage', volume(image.uuid, storage)),
@@ -76,6 +80,8 @@ describe('the image cache', () => {
     assert.equal(entries.length, 1);
     assert.equal(entries[0]?.sha256sum, image.sha256Sum);
     assert.equal((await readFile(entries[0]?.installUrl)).equals(disk), true);
+    const written = bytesWritten() - before;
+    assert.ok(written >= disk.length && written < 2 * disk.length, `${written} bytes were written`);
     assert.equal(statSync(entries[0]?.installUrl).mode & 0o777, 0o440);
     await service.client.call('DeletePrimaryStorage', { uuid: storage });
     assert.deepEqual(await service.client.query('Volume', `primaryStorageUuid=${storage}`), []);

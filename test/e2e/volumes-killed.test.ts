@@ -32,12 +32,11 @@ interface Model {
   snapshots: Map<string, { contents: Contents; volume: string; parent: string | undefined }>;
 }
 
-/** An action on the service; `apply` tells the model what is true once it has succeeded. */
+/** An action on the service; `apply` tells the model what is true once it has succeeded, and what it answered. */
 interface Action {
   name: string;
   parameters: Record<string, unknown>;
-  /** Of the resource that is made, chosen by us so that we know it whatever happens to the answer. */
-  apply(): void;
+  apply(answer: { inventory?: { parentUuid?: string } }): void;
 }
 
 class World {
@@ -122,8 +121,9 @@ class World {
         return {
           name: 'CreateVolumeSnapshot',
           parameters: { ...made, volumeUuid },
-          // Which one it stands on is asked of the service.
-          apply: () => snapshots.set(uuid, { contents, volume: volumeUuid, parent: undefined }),
+          // Which one it stands on, or that it begins a new tree, is the service's to say.
+          apply: ({ inventory }) =>
+            snapshots.set(uuid, { contents, volume: volumeUuid, parent: inventory?.parentUuid }),
         };
       }
       case 7: {
@@ -220,7 +220,7 @@ class World {
     }
     for (const snapshot of snapshots ?? []) {
       const known = model.snapshots.get(snapshot.uuid);
-      if (known) known.parent = snapshot.parentUuid;
+      assert.equal(snapshot.parentUuid, known?.parent, why);
       assert.equal(snapshot.status, 'Ready', why);
       assert.ok(snapshot.distance <= CHAIN, why);
       await this.#same(
@@ -308,8 +308,7 @@ describe('a service killed at random moments of work on volumes', () => {
         service = await startServiceProcess({ data, settings });
       }
       try {
-        await service.client.result(job);
-        action.apply();
+        action.apply(await service.client.result(job));
         done.push(action.name);
         if (kill) midway++;
       } catch (error) {

@@ -4,11 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { own } from '../../src/account/ownership.ts';
-import { openDatabase } from '../../src/database/database.ts';
 import { resizeDisk } from '../../src/disk/qemu-img.ts';
 import { IngotError } from '../../src/kernel/errors.ts';
-import { Zone } from '../../src/zone/zone.ts';
 import { debianImages } from '../support/bootable-images.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { runProgram } from '../support/program.ts';
@@ -144,30 +141,23 @@ describe('volumes and snapshots that can not be', () => {
   });
 
   it('refuses a primary storage of a zone whose backup storages do not have the image', async () => {
-    const database = await openDatabase(service.databaseAt);
-    const elsewhere = 'bbbbbbbbbbbb4bbbbbbbbbbbbbbbbbbb';
-    const row = {
-      name: 'elsewhere',
-      description: null,
-      state: 'Enabled' as const,
-      type: 'zstack',
-      isDefault: false,
-    };
-    await database.sql
-      .insertInto('zone')
-      .values({ uuid: elsewhere, ...row, createDate: Date.now(), lastOpDate: Date.now() })
-      .execute();
-    const [owner] = await service.client.query('Account', 'name=admin');
-    await own(database.sql, Zone, elsewhere, owner?.uuid, Date.now());
-    await database.close();
+    const { uuid: elsewhere } = await call('CreateZone', { name: 'elsewhere' });
     const url = join(temporaryDirectory(), 'elsewhere');
     const { uuid } = await call('AddSharedMountPointPrimaryStorage', {
       name: 'smp',
       url,
       zoneUuid: elsewhere,
     });
-    await refused(rootVolume({ primaryStorageUuid: uuid }), 'SYS.1006', /is not attached to the zone bbbb/);
-    await service.client.call('DeletePrimaryStorage', { uuid });
+    await refused(
+      rootVolume({ primaryStorageUuid: uuid }),
+      'SYS.1006',
+      new RegExp(`is not attached to the zone ${elsewhere}`),
+    );
+    await dataVolume({ primaryStorageUuid: uuid });
+    // With the zone goes what is in it.
+    await service.client.call('DeleteZone', { uuid: elsewhere });
+    assert.deepEqual(await service.client.query('PrimaryStorage', `uuid=${uuid}`), []);
+    assert.deepEqual(readdirSync(url), []);
   });
 
   it('takes back an NFS storage that can not be mounted', async () => {

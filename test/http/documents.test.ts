@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { messages } from '../../src/catalogue.ts';
+import type { AnyField } from '../../src/kernel/field.ts';
+import { type Message, pathVariables } from '../../src/kernel/message.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';
 
 type Json = Record<string, unknown>;
@@ -11,6 +13,57 @@ function* objectsIn(value: unknown): Generator<Json> {
   if (typeof value !== 'object' || value === null) return;
   if (!Array.isArray(value)) yield value as Json;
   for (const inner of Object.values(value)) yield* objectsIn(inner);
+}
+
+/** Parameters of queries that are called otherwise in addresses; the direction is the sign before the field. */
+const QUERY_NAMES: Record<string, string> = {
+  conditions: 'q',
+  sortBy: 'sort',
+  sortDirection: '',
+  fields: 'fields',
+};
+
+/** By the parameter's name, wherever it stands: in the path, the address or the body. */
+function parameterSchemas(operation: Json, message: Message): Record<string, Json> {
+  const inAddress = (operation.parameters ?? []) as { name: string; schema: Json }[];
+  const found = Object.fromEntries(inAddress.map(({ name, schema }) => [name, schema]));
+  for (const [i, variable] of pathVariables(message.route.path).entries()) {
+    const shown = inAddress.filter((each) => (each as unknown as Json).in === 'path')[i];
+    if (shown) found[variable] = shown.schema;
+  }
+  const body = operation.requestBody as { content: Record<string, { schema: Json }> } | undefined;
+  const schema = body?.content['application/json']?.schema ?? {};
+  const alternatives = (schema.oneOf as { title: string; properties: Record<string, Json> }[]) ?? [];
+  const own = alternatives.find(({ title }) => title === message.name);
+  const properties = own ? (Object.values(own.properties)[0]?.properties as Json) : schema.properties;
+  return { ...found, ...((properties ?? {}) as Record<string, Json>) };
+}
+
+/** What the schema of the field must at least say of its values. */
+function limitsOf(field: AnyField): Json {
+  switch (field.kind) {
+    case 'text':
+      return { type: 'string', minLength: field.min, maxLength: field.max };
+    case 'uuid':
+      return { type: 'string', pattern: '^[0-9a-f]{32}$' };
+    case 'integer':
+      return { type: 'integer', minimum: field.min, maximum: field.max };
+    case 'boolean':
+      return { type: 'boolean' };
+    case 'date':
+      return { type: 'string' };
+    case 'choice':
+      return { type: 'string', enum: [...Object.keys(field.choices), ...Object.keys(field.aliases)] };
+    case 'json':
+      return {};
+    case 'list':
+      return {
+        type: 'array',
+        minItems: field.minItems,
+        maxItems: field.maxItems,
+        items: limitsOf(field.element),
+      };
+  }
 }
 
 describe('beside the API', () => {
@@ -78,6 +131,30 @@ describe('beside the API', () => {
         if (operation.requestBody) assert.match(method, /post|put/, where);
       }
     });
+
+    for (const path of ['/openapi.json', '/v1/openapi.json']) {
+      it(`says of each parameter its type, default, choices, limits and since when there is it (${path})`, async () => {
+        const { paths } = (await get(path)).json as typeof document;
+        const all = Object.values(paths).flatMap((item) => Object.values(item));
+        for (const message of messages) {
+          const named = (each: Json) => ((each['x-ingot-messages'] ?? []) as string[]).includes(message.name);
+          const operation = all.find((each) => each.operationId === message.action) ?? all.find(named);
+          assert.ok(operation, message.name);
+          const schemas = parameterSchemas(operation, message);
+          for (const [name, field] of Object.entries(message.parameters)) {
+            const where = `${message.name}.${name}`;
+            const written = message.query ? QUERY_NAMES[name] : undefined;
+            if (written === '') continue;
+            const schema = schemas[written ?? name];
+            assert.ok(schema, where);
+            assert.equal(schema['x-since'], field.since, where);
+            if (written) continue;
+            assert.deepEqual(schema.default, field.default, where);
+            assert.partialDeepStrictEqual(schema, limitsOf(field), where);
+          }
+        }
+      });
+    }
 
     it('refers to nothing that it does not hold, and holds only sound schemas', () => {
       const schemas = document.components.schemas as Record<string, Json>;

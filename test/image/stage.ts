@@ -79,12 +79,12 @@ export async function openStage(
   };
 }
 
-/** Files below the directory but the storage's own, with their sizes. */
+/** Files below the directory but the storage's own and what is written beside copies, with their sizes. */
 export function filesOn(directory: string): Map<string, number> {
   if (!existsSync(directory)) return new Map();
   return new Map(
     readdirSync(directory, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !entry.name.startsWith('.ingot-'))
+      .filter((entry) => entry.isFile() && !/^\.ingot-|\.ingot\.json(\.part)?$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => [path, statSync(path).size]),
   );
@@ -98,7 +98,7 @@ async function checkConsistency(database: Database): Promise<void> {
       .selectAll()
       .where('backupStorageUuid', '=', storage.uuid)
       .execute();
-    const expected = new Map(refs.map((ref) => [ref.installPath, ref.size]));
+    const expected = new Map(refs.map((ref) => [join(storage.url, ref.path), ref.size]));
     assert.deepEqual(filesOn(storage.url), expected, `files on ${storage.name}`);
     const taken = refs.reduce((sum, ref) => sum + ref.size, 0);
     assert.equal(storage.availableCapacity, storage.totalCapacity - taken, `capacity of ${storage.name}`);

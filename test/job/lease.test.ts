@@ -256,8 +256,8 @@ onBothDatabases((kind, open) => {
       const runner = shop.runner();
       await runner.start();
       await runner.stop(60_000);
-      // PostgreSQL's client has timers of its own.
-      if (kind === 'sqlite') assert.equal(timers(), before);
+      // PostgreSQL's client has timers of its own; what was there before may have ended meanwhile.
+      if (kind === 'sqlite') assert.ok(timers() <= before);
     });
 
     it('leaves to others a job that is being accepted just then', async () => {

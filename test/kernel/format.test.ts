@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { formatDuration, formatSize } from '../../src/kernel/format.ts';
+import { formatDuration, formatSize, shorten } from '../../src/kernel/format.ts';
 import { parseNumber } from '../../src/kernel/parse.ts';
 
 describe('a size', () => {
@@ -45,5 +45,12 @@ describe('a duration', () => {
       [7_500_000, '2 h 5 min'],
     ];
     for (const [milliseconds, text] of written) assert.equal(formatDuration(milliseconds), text);
+  });
+});
+
+describe('what somebody wrote', () => {
+  it('is shown in part where it is long', () => {
+    assert.equal(shorten('x'.repeat(80)), 'x'.repeat(80));
+    assert.equal(shorten('x'.repeat(81)), `${'x'.repeat(80)}…`);
   });
 });

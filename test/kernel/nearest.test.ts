@@ -31,6 +31,7 @@ describe('the name that was meant', () => {
       assert.equal(nearest(typed, FIELDS), undefined, typed);
     }
     assert.equal(nearest('name', []), undefined);
+    assert.equal(nearest('name'.repeat(1_000_000), FIELDS), undefined);
   });
 
   it('is said as a question, or nothing is', () => {

@@ -61,6 +61,8 @@ describe('a text parameter', () => {
     refuses(() => parse(NAME, { a: 1 }), /^'it' must be text, but is \{"a":1\}$/);
     refuses(() => parse(NAME, ''), /^'it' must not be empty$/);
     refuses(() => parse(NAME, '   '), /^'it' must not be empty$/);
+    const longer = text('', { min: 10, max: 20 });
+    refuses(() => parse(longer, 'short'), /^'it' must have at least 10 characters, but has 5$/);
     refuses(() => parse(NAME, undefined), /^'it' is required: /);
     refuses(() => parse(NAME, null), /^'it' is required: /);
   });

@@ -45,7 +45,7 @@ onBothDatabases((_kind, open) => {
             sortBy: sort.map(({ name, direction }) => (direction === 'asc' ? name : `-${name}`)).join(','),
           };
           // Tables as small as these have no plan; so they are planned for as if they were large.
-          for (const planning of [PLANNING, { small: -1, fewest: 1 + (i % 6), most: 6 }]) {
+          for (const planning of [PLANNING, { small: -1, fewest: 1 + (i % 6), most: 6, first: i % 5 }]) {
             const context = JSON.stringify(parameters);
             const { inventories, total } = await query(
               database,

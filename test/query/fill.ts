@@ -110,3 +110,22 @@ export async function insertCopy(
     })
     .execute();
 }
+
+export async function insertVolume(database: Database, name: string, rootImageUuid: string): Promise<void> {
+  await database.sql
+    .insertInto('volume')
+    .values({
+      uuid: newUuid(),
+      name,
+      rootImageUuid,
+      type: 'Data',
+      size: 0,
+      actualSize: 0,
+      state: 'Enabled',
+      status: 'Ready',
+      isShareable: false,
+      createDate: NOON,
+      lastOpDate: NOON,
+    })
+    .execute();
+}

@@ -6,9 +6,10 @@ import { Image } from '../../src/image/image.ts';
 import type { Resource } from '../../src/kernel/resource.ts';
 import { findInventory, requireFreeUuid, requireInventory } from '../../src/query/find.ts';
 import { query } from '../../src/query/query.ts';
+import { Volume } from '../../src/volume/volume.ts';
 import { Zone } from '../../src/zone/zone.ts';
 import { onBothDatabases } from '../database/both-databases.ts';
-import { insertCopy, insertImages, insertStorage, insertZone } from './fill.ts';
+import { insertCopy, insertImages, insertStorage, insertVolume, insertZone } from './fill.ts';
 
 onBothDatabases((_kind, open) => {
   let database: Database;
@@ -61,6 +62,23 @@ onBothDatabases((_kind, open) => {
         'first',
       ]);
       assert.deepEqual(await find(BackupStorage, 'imageRef.image.name=both', 'zone.name=north'), ['one']);
+    });
+
+    it('goes in circles where it is told to: back to the image, and on to its other volumes', async () => {
+      const [both, first, nowhere] = images;
+      for (const [name, rootImageUuid] of [
+        ['root', both?.uuid],
+        ['data', both?.uuid],
+        ['other', first?.uuid],
+      ])
+        await insertVolume(database, name ?? '', rootImageUuid ?? '');
+      assert.deepEqual(await find(Image, 'volume.name=root'), ['both']);
+      assert.deepEqual(await find(Image, 'volume.image.name=both'), ['both']);
+      assert.deepEqual(await find(Image, 'volume.image.volume.image.volume.name~=%'), ['both', 'first']);
+      assert.deepEqual(await find(Volume, 'image.volume.name=root'), ['data', 'root']);
+      assert.deepEqual(await find(Volume, `image.volume.image.volume.image.uuid=${first?.uuid}`), ['other']);
+      assert.deepEqual(await find(Image, `volume.image.uuid=${nowhere?.uuid}`), []);
+      assert.deepEqual(await find(Image, `${'volume.image.'.repeat(8)}name=first`), ['first']);
     });
 
     it('takes a list of plain values by its own name', async () => {

@@ -41,7 +41,7 @@ onBothDatabases((_kind, open) => {
       });
     });
 
-    for (const planning of [PLANNING, { small: -1, fewest: 1, most: 1 }]) {
+    for (const planning of [PLANNING, { small: -1, fewest: 1, most: 1, first: 1 }]) {
       const ask = (where: string | undefined, resource: Resource = Image) =>
         query(
           database,

@@ -11,17 +11,25 @@ export interface Nginx {
 
 /**
  * Starts nginx in the foreground on a free port of 127.0.0.1, serving `directory` (sendfile, ETag, ranges: as
- * installed). `state`: an empty directory for its own files.
+ * installed). `state`: an empty directory for its own files. `server` writes what it does instead.
  */
-export async function startNginx(directory: string, state: string): Promise<Nginx> {
-  const { daemon, port } = await withFreePort((port) => startOn(port, directory, state));
+export async function startNginx(
+  directory: string,
+  state: string,
+  server: (port: number) => string = (port) => `server {
+    listen 127.0.0.1:${port};
+    root "${directory}";
+    default_type application/octet-stream;
+  }`,
+): Promise<Nginx> {
+  const { daemon, port } = await withFreePort((port) => startOn(port, state, server(port)));
   return {
     url: (path) => new URL(path, `http://127.0.0.1:${port}/`).href,
     stop: () => daemon.stop(),
   };
 }
 
-async function startOn(port: number, directory: string, state: string) {
+async function startOn(port: number, state: string, server: string) {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => {
     mkdirSync(join(state, kind), { recursive: true });
     return `${kind}_temp_path "${join(state, kind)}";`;
@@ -40,11 +48,7 @@ http {
   sendfile on;
   tcp_nopush on;
   ${temporary.join('\n  ')}
-  server {
-    listen 127.0.0.1:${port};
-    root "${directory}";
-    default_type application/octet-stream;
-  }
+  ${server}
 }
 `,
   );

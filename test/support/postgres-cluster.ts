@@ -7,6 +7,10 @@ import { runProgram, startDaemon, withFreePort } from './program.ts';
 export interface PostgresCluster {
   /** URL of its database `postgres`, as its superuser. */
   readonly url: string;
+  /** As if its machine had died: every connection breaks. */
+  die(): Promise<void>;
+  /** Starts it again after `die`, at the same address with the same data. */
+  revive(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,8 +33,12 @@ export async function startPostgresCluster(): Promise<PostgresCluster> {
     }
     const kind = ['--username=postgres', '--encoding=UTF8', '--locale=C.UTF-8', '--auth=scram-sha-256'];
     await runProgram('initdb', [...kind, '--no-sync', `--pwfile=${passwordFile}`, data], { user });
-    const { daemon, port } = await withFreePort((port) => startServer(data, port, user));
+    let { daemon, port } = await withFreePort((port) => startServer(data, port, user));
     return {
+      die: () => daemon.stop('SIGQUIT'), // "immediate": no word to anyone
+      async revive() {
+        ({ daemon } = await startServer(data, port, user));
+      },
       url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`,
       async stop() {
         await daemon.stop('SIGINT'); // PostgreSQL's "fast": ends the sessions that are still there

@@ -28,6 +28,8 @@ export interface TestServiceOptions {
   /** The same, where it was PostgreSQL; empty for SQLite. */
   databaseUrl?: string;
   settings?: Partial<Omit<Config, 'data' | 'databaseUrl' | 'listen'>>;
+  /** Further environment, for a service in a process of its own. */
+  environment?: Record<string, string>;
 }
 
 export interface TestService {
@@ -74,7 +76,7 @@ export async function startServiceProcess(
   );
   const line = ['--pdeathsig=KILL', '--', process.execPath, main, 'serve', '--data', data.path];
   const child = spawn(findProgram('setpriv'), line, {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...environment, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = once(child, 'close');
@@ -240,16 +242,16 @@ function errorIn(answer: HttpAnswer): Error {
   return error ? fromErrorBody(error) : new Error(`${answer.status}: ${answer.text}`);
 }
 
-/** The first value that is neither undefined nor false, asked for every 5 ms for at most half a minute. */
+/** The first value that is neither undefined nor false, asked for every 5 ms for at most two minutes: the machine may be busy. */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     const value = await ask();
     if (value !== undefined && value !== false) return value;
-    assert.ok(performance.now() < deadline, `waited half a minute in vain for ${what}`);
+    assert.ok(performance.now() < deadline, `waited two minutes in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

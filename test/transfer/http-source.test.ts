@@ -186,21 +186,6 @@ describe('an HTTP source', { concurrency: true }, () => {
     assert.equal(result.source.totalSize, CONTENT.length);
   });
 
-  it('takes no address that its lookup refuses, literal ones included', async () => {
-    const server = await serve();
-    const seen: string[] = [];
-    await refuses(server.url('/image'), /127\.0\.0\.1 must not be reached/, {
-      http: {
-        lookup: (host, _options, callback) => {
-          seen.push(host);
-          callback(new IngotError('ID.1002', `${host} must not be reached`), '');
-        },
-      },
-    });
-    assert.deepEqual(seen, ['127.0.0.1']);
-    assert.equal(server.requests.length, 0);
-  });
-
   it('refuses what is no http address', () => {
     assert.throws(() => httpSource('image.qcow2'), /"image\.qcow2" is not a URL/);
     assert.throws(

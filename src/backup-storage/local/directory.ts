@@ -2,7 +2,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, normalize, sep } from 'node:path';
 import { IngotError, isSystemError } from '../../kernel/errors.ts';
-import type { StorageKind } from './marker.ts';
+import { markedUuid, type StorageKind } from './marker.ts';
 
 /** Not these, and nothing in them. */
 const SYSTEM = [
@@ -41,13 +41,14 @@ export function isInside(path: string, directory: string): boolean {
 
 /**
  * The directory's real path (symbolic links followed as far as it exists). SYS.1007 when it may not be used:
- * a system directory, one of the service's own, one that overlaps another storage's, or one that holds something.
+ * a system directory, one of the service's own, one that overlaps another storage's, or one that holds something,
+ * but where it is marked as the storage `again`.
  */
 export async function usableDirectory(
   url: string,
   others: readonly { name: string; url: string; kind?: StorageKind }[],
   reserved: readonly string[],
-  kind: StorageKind = 'backup',
+  { kind = 'backup', again }: { kind?: StorageKind; again?: string | undefined } = {},
 ): Promise<string> {
   const path = await realPathOf(normalize(url).replace(/(.)\/+$/, '$1'));
   const refuse = (why: string) =>
@@ -71,14 +72,14 @@ export async function usableDirectory(
   const entries = await entriesOf(path, refuse);
   // A fresh ext4 file system has lost+found, and that is no one's data.
   const foreign = entries.find((entry) => entry !== 'lost+found');
-  if (foreign !== undefined) {
-    throw refuse(
-      foreign === '.ingot-backup-storage' || foreign === '.ingot-primary-storage'
-        ? `it is a ${foreign.slice(7, -8)} storage of another Ingot, or of an earlier one; empty it first`
-        : `it is not empty (it holds '${foreign}')`,
-    );
-  }
-  return path;
+  if (foreign === undefined) return path;
+  if (foreign !== '.ingot-backup-storage' && foreign !== '.ingot-primary-storage')
+    throw refuse(`it is not empty (it holds '${foreign}')`);
+  const marked = await markedUuid(path, kind);
+  if (marked !== undefined && marked === again) return path;
+  const whose = `it is a ${foreign.slice(7, -8)} storage of another Ingot, or of an earlier one; empty it first`;
+  const takeUp = kind === 'backup' && marked !== undefined;
+  throw refuse(takeUp ? `${whose}, or take it up again with resourceUuid=${marked}` : whose);
 }
 
 async function entriesOf(path: string, refuse: (why: string) => IngotError): Promise<string[]> {

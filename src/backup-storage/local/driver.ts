@@ -12,7 +12,12 @@ import type {
 import { removeEmptyUpTo, syncDirectory, unlinkIfThere } from './durable-directory.ts';
 import { asFileError } from './file-error.ts';
 import { openLocalWriter } from './local-writer.ts';
-import { checkMarker, type LocalStorageOptions } from './marker.ts';
+import {
+  checkMarker,
+  initialiseLocalBackupStorage,
+  type LocalStorageOptions,
+  retireLocalBackupStorage,
+} from './marker.ts';
 import { fileOf, OWN_PREFIX, PART_SUFFIX, partOf } from './object-path.ts';
 
 const READ_BYTES = 256 * 1024;
@@ -30,6 +35,8 @@ export function localBackupStorage({
   const root = path.resolve(directory);
   const options = { root, uuid, kind };
   return {
+    initialise: () => initialiseLocalBackupStorage(options),
+    retire: () => retireLocalBackupStorage(options),
     async ping() {
       await checkMarker(options);
       await access(root, constants.R_OK | constants.W_OK | constants.X_OK).catch((thrown) => {
@@ -51,6 +58,10 @@ export function localBackupStorage({
     openForReading: (objectPath, { partial = false } = {}) => {
       const file = fileOf(root, objectPath);
       return openReader(partial ? partOf(file) : file);
+    },
+    localFile: (objectPath, { partial = false } = {}) => {
+      const file = fileOf(root, objectPath);
+      return partial ? partOf(file) : file;
     },
     async size(objectPath) {
       const size = await sizeOf(fileOf(root, objectPath));

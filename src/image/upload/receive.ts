@@ -9,7 +9,7 @@ import { type AddImageParts, endTakingIn, undoTakingIn } from '../add.ts';
 import type { AddImageState } from '../add-state.ts';
 import { Image } from '../image.ts';
 import { AddImage } from '../messages.ts';
-import { UPLOAD_MAX_IDLE } from '../settings.ts';
+import { MAX_VIRTUAL_SIZE, UPLOAD_MAX_IDLE } from '../settings.ts';
 import { bringIn, checkTaken } from '../take-in.ts';
 import { UploadChannel } from './channel.ts';
 import type { AwaitedUpload, Uploads } from './uploads.ts';
@@ -59,7 +59,12 @@ export function receiveImageUpload(
             },
             save: (next) => job.save({ ...job.checkpoint, ...next }),
           },
-          { source: () => channel, judge: (result) => checkTaken(job.call.parameters, result) },
+          {
+            inspector: { maxVirtualSize: await parts.settings.get(MAX_VIRTUAL_SIZE) },
+            source: () => channel,
+            judge: (result) => checkTaken(job.call.parameters, result),
+            isForeign: true,
+          },
         );
         const end = await endTakingIn(parts, job.checkpoint, landing, signal);
         return async (tx) => {

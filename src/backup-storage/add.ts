@@ -1,62 +1,87 @@
+/** Adding a backup storage of any kind: its row, its mark in the place, its first answer. */
 import type { Database, SqlTransaction } from '../database/database.ts';
 import type { JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Message } from '../kernel/message.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import { BackupStorage } from './backup-storage.ts';
 import type { BackupStorages } from './backup-storages.ts';
-import { usableDirectory } from './local/directory.ts';
-import { initialiseLocalBackupStorage, retireLocalBackupStorage } from './local/marker.ts';
+import type { Place, StorageRow } from './kind.ts';
+import { KINDS } from './kinds.ts';
 import type { AddLocalBackupStorage } from './messages.ts';
+
+/** What all calls that add one have in common is what the simplest of them has, apart from how they name the place. */
+type Local = typeof AddLocalBackupStorage;
+type AddMessage = Message<Omit<Local['parameters'], 'url'>, Local['answer'], Local['kind']>;
 
 interface Checkpoint {
   uuid: string;
-  directory: string;
+  /** The place was this very storage before, as of a database that was lost: it stays one, whatever becomes of the call. */
+  takenUp?: boolean;
 }
 
-export function addLocalBackupStorage(parts: {
+export interface AddParts {
   database: Database;
   storages: BackupStorages;
   clock: Clock;
   resources: ReadonlyMap<string, Resource>;
   /** Directories of the service's own, which no storage may contain. */
   reserved: readonly string[];
-}): JobOperation<typeof AddLocalBackupStorage, Checkpoint> {
+}
+
+export function addBackupStorage(
+  parts: AddParts,
+  type: StorageRow['type'],
+): JobOperation<AddMessage, Checkpoint> {
   return {
-    async admit({ parameters }, tx) {
+    async admit({ message, parameters }, tx) {
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);
-      const others = await tx
-        .selectFrom('backupStorage')
-        .select(['name', 'url'])
-        .where('type', '=', 'LocalBackupStorage')
-        .execute();
-      const directory = await usableDirectory(parameters.url, others, parts.reserved);
+      const others = await tx.selectFrom('backupStorage').selectAll().execute();
+      // A kind whose calls name no url makes one of what they name.
+      const wanted: Place = { url: '', ...parameters };
+      const place = await KINDS[type].place(wanted, {
+        others,
+        reserved: parts.reserved,
+        uuid: parameters.resourceUuid,
+      });
       const uuid = parameters.resourceUuid ?? newUuid();
       await tx
         .insertInto('backupStorage')
         .values({
+          ...place,
           uuid,
           name: parameters.name,
           description: parameters.description ?? null,
-          url: directory,
           totalCapacity: 0,
           availableCapacity: 0,
-          type: 'LocalBackupStorage',
+          type,
           state: 'Enabled',
           status: 'Connecting',
+          // A job keeps no secrets: from here on they are in the row alone.
+          secrets: parts.storages.sealSecrets(uuid, message, parameters),
           ...bornAt(parts.clock.now()),
         })
         .execute();
-      return { target: uuid, checkpoint: { uuid, directory } };
+      return { target: uuid, checkpoint: { uuid } };
     },
 
     async run(job) {
-      const { uuid, directory } = job.checkpoint;
-      await initialiseLocalBackupStorage({ root: directory, uuid });
+      const { uuid } = job.checkpoint;
       const driver = await parts.storages.driver(uuid);
+      if (job.checkpoint.takenUp === undefined) {
+        const takenUp =
+          job.call.parameters.resourceUuid !== undefined &&
+          (await driver.ping().then(
+            () => true,
+            () => false,
+          ));
+        await job.save({ uuid, takenUp });
+      }
+      await driver.initialise();
       await driver.ping();
       const { total } = await driver.capacity();
       return async (tx) => {
@@ -64,6 +89,7 @@ export function addLocalBackupStorage(parts: {
           .updateTable('backupStorage')
           .set({
             status: 'Connected',
+            statusReason: null,
             totalCapacity: total,
             availableCapacity: total,
             lastOpDate: parts.clock.now(),
@@ -76,9 +102,13 @@ export function addLocalBackupStorage(parts: {
     },
 
     async undo(job) {
-      const { uuid, directory } = job.checkpoint;
+      const { uuid, takenUp } = job.checkpoint;
+      // What can't be reached can't be given back either, and a mark without a row is no storage of ours.
+      await parts.storages
+        .driver(uuid)
+        .then((driver) => (takenUp ? undefined : driver.retire()))
+        .catch((error) => parts.storages.noteLeftBehind(uuid, error));
       await parts.storages.forget(uuid);
-      await retireLocalBackupStorage({ root: directory, uuid });
       return async (tx) => {
         await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
       };

@@ -35,11 +35,19 @@ interface Question {
 const someNumber = (images: number, turn: number) => Math.floor((((turn % ASKED) + 0.5) * images) / ASKED);
 const someNumbers = (images: number) => Array.from({ length: ASKED }, (_, turn) => someNumber(images, turn));
 
+/** Of pages that differ, so that nothing can be known from the one before. */
+const startOf = (turn: number) => (turn * 37) % 900;
+
 const QUESTIONS: Question[] = [
   {
     name: 'list of 100',
     paths: () => ['/images?limit=100'],
     plain: (sql) => sql.list(100),
+  },
+  {
+    name: 'list of 100, each another',
+    paths: () => Array.from({ length: ASKED }, (_, turn) => `/images?limit=100&start=${startOf(turn)}`),
+    plain: (sql, _images, turn) => sql.list(100, startOf(turn)),
   },
   {
     name: 'by name',
@@ -53,7 +61,7 @@ const QUESTIONS: Question[] = [
   },
 ];
 
-export async function query({ postgres, rounds = ROUNDS }: Options): Promise<Reach[]> {
+export async function queryLists({ postgres, rounds = ROUNDS }: Options): Promise<Reach[]> {
   const reaches = await queryOn('SQLite', '', rounds);
   if (!postgres) return reaches;
   const cluster = await startPostgresCluster();

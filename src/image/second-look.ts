@@ -1,0 +1,102 @@
+/** What is looked at once more when all bytes are on the storages, before anybody sees them. */
+import type { BackupStorages } from '../backup-storage/backup-storages.ts';
+import type { BackupStorageDriver } from '../backup-storage/driver.ts';
+import { DiskInspector, type InspectorOptions } from '../disk/inspector.ts';
+import { askQemu } from '../disk/second-opinion.ts';
+import { readSecondTime } from '../disk/second-reading.ts';
+import { Skeleton } from '../disk/skeleton.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Writer } from '../transfer/sink.ts';
+import type { Copy } from './copies.ts';
+
+interface Parts {
+  storages: Pick<BackupStorages, 'driver'>;
+  log: Log;
+}
+
+interface Place {
+  copy: Copy;
+  driver: BackupStorageDriver;
+}
+
+/** What the transfer has come to. */
+interface Passed {
+  bytes: number;
+  inspector: DiskInspector;
+  /** By storage; the one that has to be read elsewhere is taken out, closed with its bytes kept. */
+  writers: Map<string, Writer>;
+}
+
+export class SecondLook {
+  readonly #log: Log;
+  readonly #places: readonly Place[];
+  /** For QEMU, where no storage has the image in a file of this machine. */
+  readonly #skeleton: Skeleton | undefined;
+
+  private constructor(log: Log, places: readonly Place[], skeleton: Skeleton | undefined) {
+    this.#log = log;
+    this.#places = places;
+    this.#skeleton = skeleton;
+  }
+
+  /** @param options.isForeign whether the bytes were made by somebody else: then QEMU is asked about them too */
+  static async open(
+    { storages, log }: Parts,
+    copies: readonly Copy[],
+    { isForeign }: { isForeign: boolean },
+  ): Promise<SecondLook> {
+    const places = await Promise.all(
+      copies.map(async (copy) => ({ copy, driver: await storages.driver(copy.storageUuid) })),
+    );
+    // A local storage may be dropped on the way, or have been before a death; then the image has no opinion of QEMU's.
+    const isElsewhere = !places.some(({ driver }) => driver.localFile !== undefined);
+    return new SecondLook(log, places, isForeign && isElsewhere ? new Skeleton() : undefined);
+  }
+
+  /** The first look, for each time that the bytes begin anew. */
+  inspector(options: InspectorOptions = {}): DiskInspector {
+    const skeleton = this.#skeleton;
+    if (!skeleton) return new DiskInspector(options);
+    skeleton.clear();
+    return new DiskInspector({
+      ...options,
+      onMetadata: (bytes, position) => skeleton.write(bytes, position),
+    });
+  }
+
+  /**
+   * Ends the inspection with the parts whose meaning it learnt too late, and asks qemu-img check. All the storages
+   * have the same bytes, so one is enough.
+   * @throws IngotError IMG.1002 when the image is refused
+   */
+  async take(
+    { bytes, inspector, writers }: Passed,
+    options: { askQemu: boolean; signal: AbortSignal },
+  ): Promise<void> {
+    const written = this.#places.filter(({ copy }) => writers.has(copy.storageUuid));
+    // Reading from this machine is quicker.
+    const local = written.find(({ driver }) => driver.localFile !== undefined);
+    const first = local ?? written[0];
+    if (first && inspector.unread()) {
+      // Elsewhere, what is being written can be read only when nobody writes it any more; it is committed as after a death.
+      if (!local) await close(writers, first.copy);
+      await readSecondTime(inspector, (range) => first.driver.readPartial(first.copy.path, range));
+    }
+    if (!options.askQemu) return;
+    const file =
+      local?.driver.localFile?.(local.copy.path, { partial: true }) ?? this.#skeleton?.finish(bytes);
+    const notAsked =
+      file === undefined ? 'no file of this machine has it' : await askQemu(file, options.signal);
+    if (notAsked) this.#log.info({ because: notAsked }, 'qemu-img check was not asked for its opinion');
+  }
+
+  close(): void {
+    this.#skeleton?.remove();
+  }
+}
+
+async function close(writers: Map<string, Writer>, { storageUuid }: Copy): Promise<void> {
+  const writer = writers.get(storageUuid);
+  writers.delete(storageUuid);
+  await writer?.abort({ keep: true });
+}

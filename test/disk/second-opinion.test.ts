@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { sandboxed } from '../../src/disk/sandbox.ts';
+import { askQemu } from '../../src/disk/second-opinion.ts';
+import { IngotError } from '../../src/kernel/errors.ts';
+import { forge, u64 } from '../hostile/forge.ts';
+import { temporaryDirectory } from '../support/temp-directory.ts';
+
+const directory = temporaryDirectory();
+
+async function shutIn(script: string, limits = { cpu: 5, memory: 2 ** 28 }) {
+  const [program = '', ...line] = (await sandboxed(limits)) ?? [];
+  assert.equal(program, 'prlimit');
+  try {
+    const output = execFileSync(program, [...line, '--', 'sh', '-c', script], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+    return { output, ended: 'well' };
+  } catch (error) {
+    const { signal, status, stderr } = error as { signal: string | null; status: number; stderr: string };
+    return { output: stderr, ended: signal ?? status };
+  }
+}
+
+const LOOSE = 'neither root nor user namespaces here: only limits and no_new_privs shut it in';
+
+async function isTight(): Promise<boolean> {
+  return (await sandboxed({ cpu: 5, memory: 2 ** 28 }))?.includes('--net') ?? false;
+}
+
+describe('a program that is shut in', () => {
+  it('can not write a file', async () => {
+    const file = join(directory, 'written');
+    const { ended } = await shutIn(`echo x > '${file}'`);
+    assert.notEqual(ended, 'well');
+    assert.equal(existsSync(file) && readFileSync(file, 'utf8'), '');
+  });
+
+  it('has no network but its own', async (t) => {
+    if (!(await isTight())) return t.skip(LOOSE);
+    const { output } = await shutIn('cat /proc/net/dev');
+    const devices = [...output.matchAll(/^ *(\w+):/gm)].map(([, name]) => name);
+    assert.deepEqual(devices, ['lo']);
+  });
+
+  it('has no capability left, and can get none', async (t) => {
+    if (!(await isTight())) return t.skip(LOOSE);
+    const { output } = await shutIn('grep -E "^(CapBnd|CapEff|NoNewPrivs)" /proc/self/status');
+    assert.match(output, /CapEff:\t0{16}\nCapBnd:\t0{16}\nNoNewPrivs:\t1/);
+  });
+
+  it('is ended when it takes too much time or memory', async () => {
+    const forEver = await shutIn('while :; do :; done', { cpu: 1, memory: 2 ** 28 });
+    assert.notEqual(forEver.ended, 'well');
+    const tooMuch = await shutIn('x=$(head -c 100000000 /dev/zero | tr "\\0" x); echo "$' + '{#x}"', {
+      cpu: 20,
+      memory: 2 ** 26,
+    });
+    assert.notEqual(tooMuch.output.trim(), '100000000');
+  });
+});
+
+describe('what qemu-img check says', () => {
+  const path = join(directory, 'disk.qcow2');
+  const refused = async (bytes: Buffer, sentence: RegExp) => {
+    writeFileSync(path, bytes);
+    await assert.rejects(askQemu(path), (error) => {
+      assert.ok(error instanceof IngotError && error.code === 'IMG.1002', String(error));
+      assert.match(error.details, sentence);
+      return true;
+    });
+  };
+
+  it('is nothing about a sound image', async () => {
+    writeFileSync(path, forge({ snapshot: true, bitmap: true, compressed: true }).bytes);
+    assert.equal(await askQemu(path), undefined);
+  });
+
+  it('is nothing where a cluster belongs to nothing', async () => {
+    const { bytes, at } = forge();
+    bytes.writeUInt16BE(1, at.refcountBlock + (bytes.length / 65536) * 2);
+    writeFileSync(path, Buffer.concat([bytes, Buffer.alloc(65536)]));
+    assert.equal(await askQemu(path), undefined);
+  });
+
+  it('refuses wrong reference counts, which we do not count ourselves', async () => {
+    const { bytes, at } = forge();
+    bytes.writeUInt16BE(0, at.refcountBlock + (at.data / 65536) * 2);
+    await refused(bytes, /qemu-img check says "ERROR cluster \d+ refcount=0 reference=1/);
+  });
+
+  it('refuses what it can not open', async () => {
+    await refused(Buffer.alloc(65536), /qemu-img check says ".*not in qcow2 format/);
+    const { bytes, at } = forge();
+    u64(bytes, at.l1 + 1, 40);
+    await refused(bytes, /qemu-img check says/);
+  });
+
+  describe('of what it is called', () => {
+    const known = process.env.PATH;
+    const tools = temporaryDirectory();
+    before(() => {
+      process.env.PATH = `${tools}:${known}`;
+      writeFileSync(path, forge().bytes);
+    });
+    after(() => {
+      process.env.PATH = known;
+    });
+    const pretend = (script: string) => {
+      writeFileSync(join(tools, 'qemu-img'), `#!/bin/sh\n${script}\n`);
+      chmodSync(join(tools, 'qemu-img'), 0o755);
+    };
+    beforeEach(() => pretend('exit 0'));
+
+    it('refuses an image that makes it crash', async () => {
+      pretend('kill -SEGV $$');
+      await assert.rejects(askQemu(path), /did not survive it \(SIGSEGV\)/);
+    });
+
+    it('takes no offence at an image that is newer than itself, or that it may not read', async () => {
+      pretend('echo "qemu-img: feature X is not supported" >&2; exit 1');
+      assert.equal(await askQemu(path), 'qemu-img is too old');
+      pretend('echo "qemu-img: Could not open: Permission denied" >&2; exit 1');
+      assert.equal(await askQemu(path), 'qemu-img can not read it');
+    });
+  });
+});
