@@ -17,6 +17,7 @@ const FLOORS = [
     'tag',
     'global-config',
     'management-node',
+    'vm',
   ],
   ['client'],
   ['http', 'cli'],

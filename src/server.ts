@@ -53,6 +53,13 @@ import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
 import { VERSION } from './version.ts';
+import { describeHost, joinLocalHost, localHostUuid } from './vm/hosts.ts';
+import type { Hypervisor } from './vm/hypervisor.ts';
+import { vmOperations } from './vm/index.ts';
+import { LiveLayers } from './vm/live-layers.ts';
+import { qemuHypervisor } from './vm/qemu/driver.ts';
+import * as vmSettings from './vm/settings.ts';
+import { runTracer } from './vm/tracer.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
 
@@ -72,9 +79,13 @@ const GRACE = 7000;
 /** How often the storages are asked whether they are there, in milliseconds. */
 const PING_INTERVAL = 60_000;
 
-const declaredSettings = [accountSettings, imageSettings, primaryStorageSettings, snapshotSettings].flatMap(
-  (module) => Object.values(module) as Setting[],
-);
+const declaredSettings = [
+  accountSettings,
+  imageSettings,
+  primaryStorageSettings,
+  snapshotSettings,
+  vmSettings,
+].flatMap((module) => Object.values(module) as Setting[]);
 
 /** Starts the service on its data directory. Rejects, with everything let go again, where that can't be. */
 export async function startService(config: Config, log: Log): Promise<Service> {
@@ -101,6 +112,17 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   undo.push(() => primaryStorages.close());
   const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
   const trash = new Trash({ database, storages, primaryStorages, log });
+  const hostUuid = await localHostUuid(data.machines);
+  const hypervisor = qemuHypervisor({
+    directory: data.machines,
+    accelerator: config.accelerator,
+    learned: (facts) =>
+      void describeHost({ database, clock }, hostUuid, facts).catch((error) =>
+        log.error({ err: error }, 'what was found out about this host could not be kept'),
+      ),
+    log,
+  });
+  undo.push(() => hypervisor.close());
   const settings = new Settings({ database, clock, log, settings: declaredSettings });
   await settings.start();
   const sessions = new Sessions({ database, clock, settings });
@@ -135,6 +157,10 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     primaryStorages,
     caches,
     trash,
+    hypervisor,
+    host: { uuid: hostUuid },
+    live: new LiveLayers({ database, primaryStorages, hypervisor, clock }),
+    screens: data.screens,
     sessions,
     settings,
     quotas,
@@ -159,6 +185,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     ...backupStorageOperations(parts),
     ...primaryStorageOperations(parts),
     ...volumeOperations(parts),
+    ...vmOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
     ...accountOperations(parts),
@@ -175,6 +202,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
     directory: data.defaultStorage,
     primaryDirectory: data.defaultPrimaryStorage,
   });
+  await joinLocalHost({ database, clock, hypervisor, uuid: hostUuid });
   await Promise.all([storages.check(), primaryStorages.check()]);
   reportJobs(database);
   await runner.start();
@@ -213,10 +241,22 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
   void webHooks.run(stopping.signal);
+  void runTracer(parts, stopping.signal);
   return {
     address,
     firstPassword,
-    stop: () => stop({ app, runner, node: thisNode, storages, primaryStorages, database, config, stopping }),
+    stop: () =>
+      stop({
+        app,
+        runner,
+        node: thisNode,
+        storages,
+        primaryStorages,
+        hypervisor,
+        database,
+        config,
+        stopping,
+      }),
   };
 }
 
@@ -282,6 +322,7 @@ async function stop(parts: {
   node: Node;
   storages: BackupStorages;
   primaryStorages: PrimaryStorages;
+  hypervisor: Hypervisor;
   database: Database;
   config: Config;
   stopping: AbortController;
@@ -292,6 +333,7 @@ async function stop(parts: {
   await parts.node.stop();
   await parts.storages.close();
   await parts.primaryStorages.close();
+  await parts.hypervisor.close();
   await parts.database.close();
   await parts.config.data.unlock();
 }

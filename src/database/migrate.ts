@@ -4,6 +4,7 @@ import * as m0001 from './migrations/0001-images-and-stores.ts';
 import * as m0002 from './migrations/0002-tags.ts';
 import * as m0003 from './migrations/0003-accounts.ts';
 import * as m0004 from './migrations/0004-volumes.ts';
+import * as m0007 from './migrations/0007-virtual-machines.ts';
 import type { Syntax } from './syntax.ts';
 
 /** A step from one state of the tables to the next; never changed once released. */
@@ -16,6 +17,7 @@ const STEPS: Record<string, MigrationStep> = {
   '0002-tags': m0002,
   '0003-accounts': m0003,
   '0004-volumes': m0004,
+  '0007-virtual-machines': m0007,
 };
 
 /** Brings the tables up to date; two processes at once wait for each other. */

@@ -1,6 +1,7 @@
 import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
+import type { LiveLayers } from '../vm/live-layers.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import { getCandidateBackupStorageForCreatingImage } from './candidates.ts';
 import { calculateImageHash, syncImageSize } from './checks.ts';
@@ -21,7 +22,7 @@ import {
 import { updateImage } from './update.ts';
 
 export function imageOperations(
-  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings },
+  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings; live: LiveLayers },
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),
