@@ -5,6 +5,7 @@ import { openDatabase } from './database/database.ts';
 import { type Finding, type FsckReport, fsck } from './fsck.ts';
 import { createLog } from './kernel/log.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
+import { qemuHypervisor } from './vm/qemu/driver.ts';
 
 const OWN_FLAGS = ['--repair', '--deep', '--json'];
 
@@ -25,9 +26,10 @@ export async function fsckCommand(
     const log = createLog('silent');
     const storages = new BackupStorages({ database, log });
     const primaryStorages = new PrimaryStorages({ database, log });
+    const hypervisor = qemuHypervisor({ directory: config.data.machines, accelerator: 'tcg', log });
     try {
       const report = await fsck(
-        { database, storages, primaryStorages },
+        { database, storages, primaryStorages, hypervisor },
         { repair: has('--repair'), deep: has('--deep') },
       );
       process.stdout.write(has('--json') ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
@@ -35,6 +37,7 @@ export async function fsckCommand(
     } finally {
       await storages.close();
       await primaryStorages.close();
+      await hypervisor.close();
       await database.close();
     }
   } finally {

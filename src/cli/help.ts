@@ -224,7 +224,12 @@ function entry(term: string, doc: string): string {
   const margin = ' '.repeat(ENTRY + 2);
   const lines = wrap(doc, WIDTH - ENTRY - 2);
   const [first = '', ...rest] = term.length < ENTRY - 1 ? lines : ['', ...lines];
-  const head = first === '' ? `  ${term}` : `  ${pad(term, ENTRY - 2)}  ${first}`;
+  const head =
+    first === ''
+      ? wrap(term, WIDTH - 4)
+          .join('\n    ')
+          .replace(/^/, '  ')
+      : `  ${pad(term, ENTRY - 2)}  ${first}`;
   return [head.trimEnd(), ...rest.map((line) => (margin + line).trimEnd())].join('\n');
 }
 

@@ -84,8 +84,10 @@ export interface Hypervisor {
   /** Ends the machine at once; what its guest has flushed is on its disks. */
   stop(uuid: string): Promise<void>;
   state(uuid: string): Promise<MachineState>;
-  /** The machines that are there, whoever has started them. */
+  /** The machines that run or are paused, whoever has started them. */
   list(): Promise<string[]>;
+  /** Those of which something is kept; see `forget`. */
+  kept(): Promise<string[]>;
   /** Lets a machine that is paused go on. */
   resume(uuid: string): Promise<void>;
   /** Removes what is kept of a machine that is stopped. */

@@ -13,14 +13,21 @@ const LOOK = 1000;
 
 export async function runTracer(parts: VmParts, signal: AbortSignal): Promise<void> {
   parts.hypervisor.onChange((uuid) => {
-    if (!signal.aborted) void checkOne(parts, uuid).catch((error) => report(parts, error));
+    if (signal.aborted) return;
+    checkOne(parts, uuid).catch((error) => {
+      if (!signal.aborted) report(parts, error);
+    });
   });
   let last = 0;
   while (!signal.aborted) {
-    const interval = (await parts.settings.get(TRACER_INTERVAL)) * 1000;
-    if (parts.clock.now() - last >= interval) {
-      last = parts.clock.now();
-      await checkAll(parts).catch((error) => report(parts, error));
+    try {
+      const interval = (await parts.settings.get(TRACER_INTERVAL)) * 1000;
+      if (parts.clock.now() - last >= interval) {
+        last = parts.clock.now();
+        await checkAll(parts);
+      }
+    } catch (error) {
+      if (!signal.aborted) report(parts, error);
     }
     await sleep(LOOK, signal).catch(() => {});
   }

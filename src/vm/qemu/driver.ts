@@ -192,14 +192,13 @@ class QemuHypervisor implements Hypervisor {
     }
   }
 
-  /** Of machines that have a directory. */
-  async #known(): Promise<string[]> {
+  async kept(): Promise<string[]> {
     const names = await readdir(this.#parts.directory).catch(() => []);
     return names.filter((name) => /^[0-9a-f]{32}$/.test(name));
   }
 
   async list(): Promise<string[]> {
-    const names = await this.#known();
+    const names = await this.kept();
     const there = await Promise.all(names.map((uuid) => this.#pid(uuid)));
     return names.filter((_, i) => there[i] !== undefined);
   }
@@ -267,7 +266,7 @@ class QemuHypervisor implements Hypervisor {
   }
 
   async tidy(): Promise<void> {
-    const names = await this.#known();
+    const names = await this.kept();
     await Promise.all(names.map((uuid) => keepBounded(this.#directory(uuid))));
   }
 
