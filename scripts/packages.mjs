@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench     installs what is missing
+ *   packages.mjs test|bench|demo   installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -30,6 +30,21 @@ const PACKAGES = {
 
 export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES),
+  demo: [
+    'qemu-utils',
+    'qemu-system-x86',
+    'busybox-static',
+    'cpio',
+    'dosfstools',
+    'e2fsprogs',
+    'fdisk',
+    'isolinux',
+    'mtools',
+    'openssl',
+    'syslinux',
+    'syslinux-common',
+    'xorriso',
+  ],
   bench: ['qemu-utils', 'nginx', 'curl', 'wrk'],
 };
 
@@ -112,6 +127,6 @@ function withoutStartingServices(action) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const wanted = PACKAGES_FOR[process.argv[2]];
-  if (!wanted) fail(`packages.mjs takes test or bench, not ${process.argv[2] ?? 'nothing'}`);
+  if (!wanted) fail(`packages.mjs takes test, bench or demo, not ${process.argv[2] ?? 'nothing'}`);
   ensurePackages(wanted);
 }

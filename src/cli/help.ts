@@ -14,6 +14,10 @@ export const COMMANDS: Record<string, { words: string; doc: string }> = {
   serve: { words: '[--data DIR] [setting …]', doc: 'run the service in the foreground' },
   login: { words: '[account] [--password-stdin]', doc: 'log in (admin by default) and keep the session' },
   logout: { words: '', doc: 'forget the session' },
+  try: {
+    words: 'IMAGE [memorySize=1G …]',
+    doc: 'start a throw-away virtual machine from an image and show its console; deleted when the command ends',
+  },
   shell: { words: '', doc: 'calls line by line, with history and Tab; also without any word' },
   fsck: {
     words: '[--data DIR] [--repair] [--deep] [--json]',
