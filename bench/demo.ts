@@ -5,11 +5,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ingot } from 'ingot/client';
 import { guestImages } from '../test/support/bootable-images.ts';
-import { startRangeServer } from '../test/support/range-server.ts';
 
 const MIB = 2 ** 20;
 const main = join(import.meta.dirname, '..', 'src', 'main.ts');
@@ -29,7 +30,13 @@ async function step<T>(what: string, work: () => Promise<T>, counts = true): Pro
 
 const data = await mkdtemp(join(tmpdir(), 'ingot-demo-'));
 const guest = await step('a small guest to boot (Debian kernel and busybox)', guestImages, false);
-const server = await startRangeServer({ files: { '/guest.qcow2': await readFile(guest.stays) } });
+const disk = await readFile(guest.stays);
+const server = createServer((_, response) => {
+  response.setHeader('content-length', disk.length);
+  response.end(disk);
+});
+await once(server.listen(0, '127.0.0.1'), 'listening');
+const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/guest.qcow2`;
 const service = spawn(
   process.execPath,
   [main, 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'error'],
@@ -42,7 +49,8 @@ try {
 } finally {
   service.kill('SIGTERM');
   if (service.exitCode === null) await once(service, 'exit');
-  await server.close();
+  server.close();
+  server.closeAllConnections();
   await rm(data, { recursive: true, force: true });
 }
 
@@ -51,7 +59,7 @@ async function demonstrate(): Promise<void> {
   const password = (await readFile(join(data, 'admin-password'), 'utf8')).trim();
   const ingot = await Ingot.logIn({ address, accountName: 'admin', password });
   const { inventory: image } = await step('an image taken in over HTTP, checked and digested', () =>
-    ingot.addImage({ name: 'guest', url: server.url('/guest.qcow2') }),
+    ingot.addImage({ name: 'guest', url }),
   );
   const { inventory: vm } = await step('a thin disk of it, and a virtual machine that starts', () =>
     ingot.createVmInstance({ name: 'demo', imageUuid: image.uuid, cpuNum: 1, memorySize: 256 * MIB }),

@@ -43,6 +43,7 @@ export async function requireBootable(
   if (!image.system && vm.type === 'ApplianceVm') {
     throw refusal(image, 'is no system image; appliance virtual machines are made from those alone');
   }
+  await requireBios(on, image);
   const from = image.mediaType === 'ISO' ? 'iso' : 'template';
   const formats = from === 'iso' ? ['iso'] : FORMATS[vm.hypervisorType];
   if (image.format === null || !formats.includes(image.format)) {
@@ -52,6 +53,22 @@ export async function requireBootable(
     );
   }
   return { image, from };
+}
+
+/** The firmware that there is is a BIOS; UEFI_WITH_CSM can do as one. */
+async function requireBios(on: Sql, image: ImageRow): Promise<void> {
+  const uefi = await on
+    .selectFrom('systemTag')
+    .select('uuid')
+    .where('resourceUuid', '=', image.uuid)
+    .where('tag', '=', 'bootMode::UEFI')
+    .executeTakeFirst();
+  if (!uefi) return;
+  throw new IngotError(
+    'SYS.1013',
+    `image '${image.name}' (${image.uuid}) boots by UEFI (bootMode::UEFI), and virtual machines have a BIOS here`,
+    { elaboration: 'If it can boot by a BIOS as well, say so with SetImageBootMode bootMode=UEFI_WITH_CSM.' },
+  );
 }
 
 /** The image, if it may go into a CD drive. */
