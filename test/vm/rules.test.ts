@@ -1,6 +1,6 @@
 /** The image chapter's rules for virtual machines, one by one, and what else is refused before anything starts. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { after, before, describe, it } from 'node:test';
@@ -10,7 +10,7 @@ import { debianImages } from '../support/bootable-images.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { SMALL } from '../support/guests.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
-import { type DatabaseKind, startTestService, type TestService } from '../support/service.ts';
+import { type DatabaseKind, startTestService, TestClient, type TestService } from '../support/service.ts';
 
 const MIB = 2 ** 20;
 const disk = randomBytes(4 * MIB);
@@ -325,6 +325,32 @@ for (const database of ['sqlite', 'postgres'] as DatabaseKind[]) {
         /does not have an ISO in its CD drive/,
       );
       await destroy(uuid);
+    });
+
+    it('accounts have virtual machines of their own, of images that are shared with them', async () => {
+      const clients: TestClient[] = [];
+      for (const name of ['one', 'other']) {
+        const password = createHash('sha512').update(name).digest('hex');
+        await call('CreateAccount', { name, password });
+        const client = new TestClient(service.address);
+        await client.logIn(name, name);
+        clients.push(client);
+      }
+      const [one, other] = clients as [TestClient, TestClient];
+      const wanted = { name: 'mine', imageUuid: image, strategy: 'JustCreate', ...SMALL };
+      await assert.rejects(one.call('CreateVmInstance', wanted), { code: 'ID.1002' });
+      await service.client.call('ShareResource', { resourceUuids: [image], toPublic: true });
+      await assert.rejects(one.call('CreateVmInstance', { ...wanted, bridge: 'br0' }), { code: 'ID.1002' });
+      const { inventory: vm } = await one.call('CreateVmInstance', wanted);
+      assert.equal(vm.vmNics.length, 1);
+      for (const resource of ['VmInstance', 'Volume', 'VmNic', 'VmCdRom']) {
+        assert.equal((await one.query(resource)).length, 1, resource);
+        assert.equal((await other.query(resource)).length, 0, resource);
+      }
+      await assert.rejects(other.call('StartVmInstance', { uuid: vm.uuid }), { code: 'ID.1002' });
+      await assert.rejects(other.call('GetVmConsoleLog', { uuid: vm.uuid }), { code: 'ID.1002' });
+      await one.call('DestroyVmInstance', { uuid: vm.uuid });
+      assert.deepEqual(await one.query('Volume'), []);
     });
 
     it('the tag of an image that was seen to boot is put on by the service alone', async () => {

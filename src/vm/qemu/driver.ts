@@ -17,6 +17,7 @@ import * as disks from './disks.ts';
 import { whileFrozen } from './guest-agent.ts';
 import { kill, startDetached, writtenProcess } from './process.ts';
 import { Qmp } from './qmp.ts';
+import { BROKEN } from './run-states.ts';
 import { keepBounded, readSerial } from './serial-log.ts';
 import { versionOf } from './version.ts';
 
@@ -31,13 +32,6 @@ interface Parts {
 
 /** How long a QEMU may take until its monitor answers, in milliseconds. */
 const START = 60_000;
-/** QEMU's states in which the guest has not powered off but doesn't run either. */
-const BROKEN: Record<string, string> = {
-  'internal-error': 'the hypervisor could not go on with the guest (internal error)',
-  'io-error': 'a disk could not be read or written',
-  'guest-panicked': "the guest's kernel panicked",
-  watchdog: 'its watchdog stopped it',
-};
 
 export function qemuHypervisor(parts: Parts): Hypervisor {
   return new QemuHypervisor(parts);
