@@ -1,4 +1,5 @@
 /** `ingot try IMAGE`: a throw-away virtual machine from an image, its console on the terminal, gone when the command ends. */
+import { newUuid } from '../kernel/uuid.ts';
 import type { CommandContext } from './call.ts';
 import { usageError } from './exit-codes.ts';
 import { poll } from './job.ts';
@@ -38,32 +39,33 @@ export async function tryImage(
   const stopListening = interrupts.listen(() => {
     ended = true;
   });
-  let vm: string | undefined;
+  // Named by us, so that it is deleted wherever we are interrupted.
+  const vm = newUuid();
+  let sent = false;
   try {
     const accepted = await context.connection.send(create, {
       ...sized,
       ...blank,
       ...given,
       name: `try-${image.name}`.slice(0, 255),
+      resourceUuid: vm,
       userTags: ['ingot try'],
     });
-    const answer = await poll(context.connection, jobUuidOf(accepted));
-    vm = (answer.members.inventory as Inventory).uuid;
+    sent = true;
+    await poll(context.connection, jobUuidOf(accepted));
     if (!options.quiet) {
       terminal.remark(
         `'${image.name}' starts as virtual machine ${vm}. Its console follows; Ctrl-C ends and deletes it.`,
       );
     }
     const state = await follow(context, vm, () => ended || interrupts.signal.aborted);
-    if (!options.quiet) terminal.remark(state === undefined ? '' : `The guest has ended (${state}).`);
+    if (!options.quiet && state !== undefined) terminal.remark(`The guest has ended (${state}).`);
   } finally {
     stopListening();
     // Deleting it goes over the same connection, which an interrupt has closed.
     interrupts.renew();
-    if (vm !== undefined) {
-      await ask(context, 'DestroyVmInstance', [`uuid=${vm}`]);
-      if (!options.quiet) terminal.remark('The virtual machine and its disk are deleted.');
-    }
+    await ask(context, 'DestroyVmInstance', [`uuid=${vm}`]);
+    if (sent && !options.quiet) terminal.remark('The virtual machine and its disk are deleted.');
   }
 }
 

@@ -3,7 +3,8 @@
  * gets disks and loses them, is kept in snapshots and made a template of; and it never stops.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type GuestImages, guestImages } from '../support/bootable-images.ts';
 import { fsckOf } from '../support/fsck.ts';
@@ -21,11 +22,22 @@ import {
 import { runProgram } from '../support/program.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
 import { startServiceProcess } from '../support/service.ts';
+import { temporaryDirectory } from '../support/temp-directory.ts';
 
 type Service = Awaited<ReturnType<typeof startServiceProcess>>;
 
 const MIB = 2 ** 20;
 const settings = { accelerator: 'tcg' as const };
+
+/** Neither the file nor the file system in it has anything to be mended. */
+async function requireClean(disk: string): Promise<void> {
+  await runProgram('qemu-img', ['check', '-f', 'qcow2', disk]);
+  const directory = temporaryDirectory();
+  const [raw, partition] = [join(directory, 'disk.raw'), join(directory, 'ext4')];
+  await runProgram('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', disk, raw]);
+  writeFileSync(partition, readFileSync(raw).subarray(17 * MIB, 29 * MIB));
+  await runProgram('e2fsck', ['-f', '-n', partition]);
+}
 
 describe('a guest that runs', () => {
   let service: Service;
@@ -118,6 +130,7 @@ describe('a guest that runs', () => {
     const { inventory: template } = await service.client.result(job);
     const [after1] = await service.client.query('Volume', `uuid=${root.uuid}`);
     assert.equal(await sha256Of(template.backupStorageRefs[0].installPath), template.sha256Sum);
+    await requireClean(template.backupStorageRefs[0].installPath);
     const { inventory: copy } = await service.client.call('CreateVmInstance', {
       name: 'copy',
       imageUuid: template.uuid,
