@@ -2,6 +2,7 @@ import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import type { LiveLayers } from '../vm/live-layers.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import {
   getCandidateBackupStorageForCreatingImage,
@@ -27,7 +28,8 @@ import {
 import { updateImage } from './update.ts';
 
 export function imageOperations(
-  parts: AddImageParts & TemplateParts & { runner: () => JobRunner; settings: Settings; secrets: SecretBox },
+  parts: AddImageParts &
+    TemplateParts & { runner: () => JobRunner; settings: Settings; secrets: SecretBox; live: LiveLayers },
 ): Operations<typeof messages> {
   return {
     addImage: addImage(parts),

@@ -15,7 +15,8 @@ export interface ReadyCopy {
 }
 
 export interface ReadableImage {
-  image: RowOf<typeof Image> & { format: 'qcow2' | 'raw'; sha256Sum: string };
+  /** `format` is how its bytes are read; an ISO is read as it is. */
+  image: Omit<RowOf<typeof Image>, 'format'> & { format: 'qcow2' | 'raw'; sha256Sum: string };
   /** Best first: those of the service's own machine, then by age. */
   copies: ReadyCopy[];
   /** Why its other copies can't be read, one sentence each. */
@@ -25,7 +26,7 @@ export interface ReadableImage {
 /**
  * The image with the copies that a primary storage of the zone may read: on backup storages that are Enabled,
  * Connected and attached to the zone.
- * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not a disk that is Ready
+ * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not Ready
  */
 export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string): Promise<ReadableImage> {
   const image = await on.selectFrom('image').selectAll().where('uuid', '=', imageUuid).executeTakeFirst();
@@ -35,12 +36,6 @@ export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string
     throw new IngotError('SYS.1006', `image '${image.name}' (${imageUuid}) is ${status}, not Ready`, {
       retryable: true,
     });
-  }
-  if (format === 'iso') {
-    throw new IngotError(
-      'SYS.1006',
-      `image '${image.name}' (${imageUuid}) is an ISO; no volume is made from one`,
-    );
   }
   const rows = await on
     .selectFrom('imageBackupStorageRef as ref')
@@ -83,7 +78,7 @@ export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string
     }
   }
   copies.sort((one, other) => Number(other.local) - Number(one.local));
-  return { image: { ...image, format, sha256Sum }, copies, reasons };
+  return { image: { ...image, format: format === 'iso' ? 'raw' : format, sha256Sum }, copies, reasons };
 }
 
 /** The error for an image none of whose copies can be read. */
