@@ -120,7 +120,7 @@ async function start(config: Config, log: Log, undo: (() => Promise<unknown>)[])
   egress.keepFrom(splitListen(config.listen).port);
   const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
   const secrets = secretBoxOf(config);
-  const storages = new BackupStorages({ database, log, secrets });
+  const storages = new BackupStorages({ database, log, secrets, egress });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log });
   undo.push(() => primaryStorages.close());

@@ -3,6 +3,7 @@ import { IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import type { Egress } from '../transfer/egress.ts';
 import type { BackupStorageDriver } from './driver.ts';
 import type { Secrets, StorageRow } from './kind.ts';
 import { KINDS } from './kinds.ts';
@@ -27,11 +28,13 @@ export class BackupStorages {
   readonly #database: Database;
   readonly #log: Log;
   readonly #secrets: SecretBox;
+  readonly #egress: Egress | undefined;
 
-  constructor(parts: { database: Database; log: Log; secrets: SecretBox }) {
+  constructor(parts: { database: Database; log: Log; secrets: SecretBox; egress?: Egress }) {
     this.#database = parts.database;
     this.#log = parts.log;
     this.#secrets = parts.secrets;
+    this.#egress = parts.egress;
   }
 
   driverOf(storage: StorageRow): BackupStorageDriver {
@@ -119,6 +122,7 @@ export class BackupStorages {
     const { uuid } = storage;
     return KINDS[storage.type].open(storage, this.#unseal(storage), {
       log: this.#log.child({ storage: uuid }),
+      egress: this.#egress,
       remember: async (learnt) => {
         await this.#database.sql.updateTable('backupStorage').set(learnt).where('uuid', '=', uuid).execute();
         const known = this.#opened.get(uuid);
