@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { localBackupStorage } from '../src/backup-storage/local/driver.ts';
 import { sftpBackupStorage } from '../src/backup-storage/sftp/driver.ts';
@@ -120,7 +121,7 @@ async function copy(
   direction: string,
   file: string,
 ): Promise<Measured> {
-  const script = join(import.meta.dirname, 'support', 'store-copy.ts');
+  const script = fileURLToPath(new URL('./support/store-copy.ts', import.meta.url));
   const line = [script, source(folder), factory, JSON.stringify(options), direction, file];
   const { stdout } = await promisify(execFile)(process.execPath, line);
   return JSON.parse(stdout);
