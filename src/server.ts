@@ -137,7 +137,7 @@ async function start(
   egress.keepFrom(splitListen(config.listen).port);
   const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
   const secrets = secretBoxOf(config);
-  const storages = new BackupStorages({ database, log, secrets, onStep });
+  const storages = new BackupStorages({ database, log, secrets, egress, onStep });
   undo.push(() => storages.close());
   const primaryStorages = new PrimaryStorages({ database, log, onStep });
   undo.push(() => primaryStorages.close());

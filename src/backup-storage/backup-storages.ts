@@ -4,6 +4,7 @@ import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
 import { nobodyListens, type StepListener, withSteps } from '../kernel/steps.ts';
+import type { Egress } from '../transfer/egress.ts';
 import { BACKUP_STORAGE_STEPS, type BackupStorageDriver } from './driver.ts';
 import type { Secrets, StorageRow } from './kind.ts';
 import { KINDS } from './kinds.ts';
@@ -28,12 +29,20 @@ export class BackupStorages {
   readonly #database: Database;
   readonly #log: Log;
   readonly #secrets: SecretBox;
+  readonly #egress: Egress | undefined;
   readonly #onStep: StepListener;
 
-  constructor(parts: { database: Database; log: Log; secrets: SecretBox; onStep?: StepListener }) {
+  constructor(parts: {
+    database: Database;
+    log: Log;
+    secrets: SecretBox;
+    egress?: Egress;
+    onStep?: StepListener;
+  }) {
     this.#database = parts.database;
     this.#log = parts.log;
     this.#secrets = parts.secrets;
+    this.#egress = parts.egress;
     this.#onStep = parts.onStep ?? nobodyListens;
   }
 
@@ -122,6 +131,7 @@ export class BackupStorages {
     const { uuid } = storage;
     return KINDS[storage.type].open(storage, this.#unseal(storage), {
       log: this.#log.child({ storage: uuid }),
+      egress: this.#egress,
       remember: async (learnt) => {
         await this.#database.sql.updateTable('backupStorage').set(learnt).where('uuid', '=', uuid).execute();
         const known = this.#opened.get(uuid);

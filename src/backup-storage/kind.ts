@@ -4,6 +4,7 @@
  */
 import type { Log } from '../kernel/log.ts';
 import type { RowOf } from '../kernel/resource.ts';
+import type { Egress } from '../transfer/egress.ts';
 import type { BackupStorage } from './backup-storage.ts';
 import type { DeclaredKind } from './declared-kind.ts';
 import type { BackupStorageDriver } from './driver.ts';
@@ -18,6 +19,8 @@ export type Secrets = Readonly<Record<string, string>>;
 
 export interface OpeningContext {
   log: Log;
+  /** What a storage's server may be connected to; everything where absent. */
+  egress?: Egress | undefined;
   /** Keeps what a driver has learnt of its storage, such as a server's key, in the storage's row. */
   remember(learnt: Partial<StorageRow>): Promise<void>;
 }

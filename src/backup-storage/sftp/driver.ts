@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import type { Egress } from '../../transfer/egress.ts';
 import type { BackupStorageDriver, StoreObject } from '../driver.ts';
 import { fileOf, OWN_PREFIX, PART_SUFFIX, partOf } from '../local/object-path.ts';
 import type { SftpServer } from './connection.ts';
@@ -15,6 +16,8 @@ export interface SftpStorageOptions {
   /** Absolute path of the directory on the server. */
   root: string;
   server: SftpServer;
+  /** What may be connected to; everything where absent. */
+  egress?: Egress | undefined;
   /** Keeps the key of a server that none is remembered of. */
   learnHostKey?: (key: string) => Promise<void>;
   /** Milliseconds until a connection must stand; 10 s by default. */
@@ -28,12 +31,14 @@ export function sftpBackupStorage({
   uuid,
   root,
   server,
+  egress,
   learnHostKey,
   connectTimeout = 10_000,
   answerTimeout = 30_000,
 }: SftpStorageOptions): BackupStorageDriver {
   const connections = new SftpConnections({
     server: { ...server },
+    egress,
     learnHostKey,
     connectTimeout,
     answerTimeout,

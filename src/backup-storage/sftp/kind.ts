@@ -35,7 +35,7 @@ export const sftpKind: BackupStorageKind = {
     return { url, hostname, username, sshPort, ...(moved && { hostKey: null }) };
   },
 
-  open({ uuid, url, hostname, username, sshPort, hostKey }, secrets, { remember }) {
+  open({ uuid, url, hostname, username, sshPort, hostKey }, secrets, { remember, egress }) {
     return sftpBackupStorage({
       uuid,
       root: url,
@@ -46,6 +46,7 @@ export const sftpKind: BackupStorageKind = {
         ...secrets,
         ...(hostKey !== null && { hostKey }),
       },
+      egress,
       learnHostKey: (key) => remember({ hostKey: key }),
     });
   },
