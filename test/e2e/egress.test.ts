@@ -62,6 +62,17 @@ describe('the service', () => {
         );
     assert.match(await sftp('127.0.0.1'), /it is a loopback address/);
     assert.match(await sftp('169.254.169.254'), /it is a link-local address/);
+    const s3 = (endpoint: string) =>
+      strict.client
+        .call('AddS3BackupStorage', {
+          ...{ name: 's3', endpoint, bucket: 'x', accessKey: 'a', secretKey: 'b' },
+        })
+        .then(
+          () => 'taken',
+          (error) => error.message,
+        );
+    assert.match(await s3(new URL(source.url('/')).origin), /it is a loopback address/);
+    assert.match(await s3('http://169.254.169.254'), /it is a link-local address/);
     assert.equal(source.requests.length, before + 1);
     await Promise.all([strict.stop(), told.stop()]);
   });

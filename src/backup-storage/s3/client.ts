@@ -2,6 +2,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
+import type { Egress } from '../../transfer/egress.ts';
 
 export interface S3Address {
   /** URL of the server, e.g. `https://s3.eu-central-1.amazonaws.com`. */
@@ -14,6 +15,8 @@ export interface S3Address {
   pathStyle: boolean;
   /** Milliseconds without a byte after which a connection counts as broken; a minute by default. */
   stallTimeout?: number;
+  /** What may be connected to; anything where absent. */
+  egress?: Egress | undefined;
 }
 
 const CONNECT_TIMEOUT = 10_000;
@@ -33,8 +36,11 @@ export function openClient(address: S3Address): {
 } {
   const stallTimeout = address.stallTimeout ?? STALL_TIMEOUT;
   // Agents of our own: for requests that expect 100-continue, the SDK would make one each, with no bound.
-  const httpAgent = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS });
-  const httpsAgent = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS });
+  const sockets = { keepAlive: true, maxSockets: SOCKETS };
+  const { http: httpAgent, https: httpsAgent } = address.egress?.agents(sockets) ?? {
+    http: new HttpAgent(sockets),
+    https: new HttpsAgent(sockets),
+  };
   const client = new S3Client({
     endpoint: address.endpoint,
     region: address.region,

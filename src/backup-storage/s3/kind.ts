@@ -33,7 +33,7 @@ export const s3Kind: BackupStorageKind = {
     };
   },
 
-  open({ uuid, endpoint, bucket, prefix, region, pathStyle, quota }, secrets) {
+  open({ uuid, endpoint, bucket, prefix, region, pathStyle, quota }, secrets, { egress }) {
     return s3BackupStorage({
       uuid,
       endpoint: endpoint ?? '',
@@ -43,6 +43,7 @@ export const s3Kind: BackupStorageKind = {
       pathStyle: pathStyle ?? true,
       accessKey: secrets.accessKey ?? '',
       secretKey: secrets.secretKey ?? '',
+      egress,
       ...(quota !== null && { quota }),
     });
   },
