@@ -18,6 +18,7 @@ const FLOORS = [
     'tag',
     'global-config',
     'management-node',
+    'vm',
   ],
   ['client'],
   ['http', 'cli'],

@@ -1,6 +1,6 @@
 /**
  * The system's own programs that tests and benchmarks use, as Debian packages.
- *   packages.mjs test|bench|ceph|hostile     installs what is missing
+ *   packages.mjs test|bench|ceph|hostile|demo     installs what is missing
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,6 +59,21 @@ export const PACKAGES_FOR = {
   test: Object.keys(PACKAGES).filter((name) => !FILE_SYSTEMS.includes(name)),
   hostile: Object.keys(PACKAGES),
   ceph: Object.keys(CEPH_PACKAGES),
+  demo: [
+    'qemu-utils',
+    'qemu-system-x86',
+    'busybox-static',
+    'cpio',
+    'dosfstools',
+    'e2fsprogs',
+    'fdisk',
+    'isolinux',
+    'mtools',
+    'openssl',
+    'syslinux',
+    'syslinux-common',
+    'xorriso',
+  ],
   bench: [
     'qemu-utils',
     'nginx',

@@ -11,6 +11,7 @@ import * as managementNode from './management-node/messages.ts';
 import * as primaryStorage from './primary-storage/messages.ts';
 import * as snapshot from './snapshot/messages.ts';
 import * as tag from './tag/messages.ts';
+import * as vm from './vm/messages.ts';
 import * as volume from './volume/messages.ts';
 import * as zone from './zone/messages.ts';
 
@@ -19,6 +20,7 @@ export type Catalogue = typeof image &
   typeof backupStorage &
   typeof primaryStorage &
   typeof volume &
+  typeof vm &
   typeof snapshot &
   typeof zone &
   typeof longJob &
@@ -33,6 +35,7 @@ export const messages: readonly Message[] = [
   backupStorage,
   primaryStorage,
   volume,
+  vm,
   snapshot,
   zone,
   longJob,

@@ -152,6 +152,16 @@ export const SETTINGS = {
       return value;
     },
   ),
+  accelerator: setting(
+    'auto|kvm|tcg',
+    'what virtual machines run by: KVM, software emulation, or KVM where a probe has run by it',
+    'auto' as 'auto' | 'kvm' | 'tcg',
+    (value) => {
+      if (value !== 'auto' && value !== 'kvm' && value !== 'tcg')
+        throw new Error('auto, kvm or tcg is expected');
+      return value;
+    },
+  ),
   caFile: setting('FILE', 'further certificate authorities to trust when downloading, in PEM', '', text),
 } as const;
 

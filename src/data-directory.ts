@@ -40,6 +40,14 @@ export class DataDirectory {
   get mounts(): string {
     return join(this.path, 'mounts');
   }
+  /** What virtual machines keep beside their volumes: logs, sockets. */
+  get machines(): string {
+    return join(this.path, 'vms');
+  }
+  /** The last screen of each image that was tried. */
+  get screens(): string {
+    return join(this.path, 'screens');
+  }
   get configFile(): string {
     return join(this.path, 'config.json');
   }

@@ -6,6 +6,7 @@ import { type Finding, type FsckReport, fsck } from './fsck.ts';
 import { createLog } from './kernel/log.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import { secretBoxOf } from './secret-key.ts';
+import { qemuHypervisor } from './vm/qemu/driver.ts';
 
 const OWN_FLAGS = ['--repair', '--remove-unregistered', '--deep', '--json'];
 
@@ -26,9 +27,10 @@ export async function fsckCommand(
     const log = createLog('silent');
     const storages = new BackupStorages({ database, log, secrets: secretBoxOf(config) });
     const primaryStorages = new PrimaryStorages({ database, log });
+    const hypervisor = qemuHypervisor({ directory: config.data.machines, accelerator: 'tcg', log });
     try {
       const report = await fsck(
-        { database, storages, primaryStorages },
+        { database, storages, primaryStorages, hypervisor },
         {
           repair: has('--repair') || has('--remove-unregistered'),
           deep: has('--deep'),
@@ -40,6 +42,7 @@ export async function fsckCommand(
     } finally {
       await storages.close();
       await primaryStorages.close();
+      await hypervisor.close();
       await database.close();
     }
   } finally {

@@ -21,6 +21,8 @@ import { checkPrimaryStorages } from './primary-storage/fsck.ts';
 import type { PrimaryStorages } from './primary-storage/primary-storages.ts';
 import { snapshotCopies, snapshotLayers } from './snapshot/fsck.ts';
 import { findStrayTags } from './tag/stray.ts';
+import { checkMachines } from './vm/fsck.ts';
+import type { Hypervisor } from './vm/hypervisor.ts';
 import { volumeLayers } from './volume/fsck.ts';
 
 export type { Finding };
@@ -53,7 +55,13 @@ interface Context extends Options {
 
 /** Must have the data directory to itself: nothing else may be changing what it looks at. */
 export async function fsck(
-  parts: { database: Database; storages: BackupStorages; primaryStorages: PrimaryStorages },
+  parts: {
+    database: Database;
+    storages: BackupStorages;
+    primaryStorages: PrimaryStorages;
+    /** This host's, to look after what it runs and keeps. */
+    hypervisor?: Hypervisor;
+  },
   options: Options,
 ): Promise<FsckReport> {
   const report: FsckReport = { findings: [], storages: 0, images: 0, objects: 0, openJobs: 0 };
@@ -84,6 +92,8 @@ export async function fsck(
     { ...parts, expecting: [volumeLayers, snapshotLayers] },
     inspectionOf(context),
   );
+  const { database, hypervisor } = parts;
+  if (hypervisor) await checkMachines({ database, hypervisor }, inspectionOf(context));
   await checkTags(context);
   await checkOwners(context);
   return report;

@@ -69,6 +69,13 @@ import { tagsOfNewResources } from './tag/new-resource.ts';
 import { Egress } from './transfer/egress.ts';
 import { KnownHosts } from './transfer/known-hosts.ts';
 import { VERSION } from './version.ts';
+import { describeHost, joinLocalHost, localHostUuid } from './vm/hosts.ts';
+import type { Hypervisor } from './vm/hypervisor.ts';
+import { vmOperations } from './vm/index.ts';
+import { LiveLayers } from './vm/live-layers.ts';
+import { qemuHypervisor } from './vm/qemu/driver.ts';
+import * as vmSettings from './vm/settings.ts';
+import { runTracer } from './vm/tracer.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
 import { zoneOperations } from './zone/index.ts';
@@ -101,6 +108,7 @@ const declaredSettings = [
   imageSettings,
   primaryStorageSettings,
   snapshotSettings,
+  vmSettings,
 ].flatMap((module) => Object.values(module) as Setting[]);
 
 /**
@@ -141,6 +149,17 @@ async function start(
   undo.push(() => primaryStorages.close());
   const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
   const trash = new Trash({ database, storages, primaryStorages, log });
+  const hostUuid = await localHostUuid(data.machines);
+  const hypervisor = qemuHypervisor({
+    directory: data.machines,
+    accelerator: config.accelerator,
+    learned: (facts) =>
+      void describeHost({ database, clock }, hostUuid, facts).catch((error) =>
+        log.error({ err: error }, 'what was found out about this host could not be kept'),
+      ),
+    log,
+  });
+  undo.push(() => hypervisor.close());
   const settings = new Settings({ database, clock, log, settings: declaredSettings });
   await settings.start();
   const sessions = new Sessions({ database, clock, settings });
@@ -191,6 +210,10 @@ async function start(
     primaryStorages,
     caches,
     trash,
+    hypervisor,
+    host: { uuid: hostUuid },
+    live: new LiveLayers({ database, primaryStorages, hypervisor, clock }),
+    screens: data.screens,
     sessions,
     secrets,
     settings,
@@ -223,6 +246,7 @@ async function start(
     ...onPrimaryStorages,
     ...zoneOperations({ ...parts, primaryStorage: onPrimaryStorages.deletePrimaryStorage }),
     ...volumeOperations(parts),
+    ...vmOperations(parts),
     ...snapshotOperations(parts),
     ...longJobOperations({ ...parts, messages, check: (...call) => dispatcher.check(...call) }),
     ...accountOperations(parts),
@@ -246,6 +270,7 @@ async function start(
     directory: data.defaultStorage,
     primaryDirectory: data.defaultPrimaryStorage,
   });
+  await joinLocalHost({ database, clock, hypervisor, uuid: hostUuid });
   // A storage whose server is silent must not keep the service from its start; its status comes when it is known.
   const checks = Promise.all([storages.check(), primaryStorages.check()]);
   checks.catch((error) => log.error({ err: error }, 'checking the storages failed'));
@@ -302,6 +327,7 @@ async function start(
   const describing = new Describer(parts).run({ alone, signal: stopping.signal });
   void runAuditCleaner({ audit, settings, log }, stopping.signal);
   void webHooks.run(stopping.signal);
+  void runTracer(parts, stopping.signal);
   return {
     address,
     firstPassword,
@@ -316,6 +342,7 @@ async function start(
         node: thisNode,
         storages,
         primaryStorages,
+        hypervisor,
         database,
         config,
         stopping,
@@ -400,6 +427,7 @@ async function stop(parts: {
   node: Node;
   storages: BackupStorages;
   primaryStorages: PrimaryStorages;
+  hypervisor: Hypervisor;
   database: Database;
   config: Config;
   stopping: AbortController;
@@ -412,6 +440,7 @@ async function stop(parts: {
   await Promise.race([parts.describing, delay(CALLS_GRACE, undefined, { ref: false })]);
   await parts.storages.close();
   await parts.primaryStorages.close();
+  await parts.hypervisor.close();
   await parts.database.close();
   await parts.config.data.unlock();
 }

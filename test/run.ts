@@ -1,6 +1,7 @@
 /**
  * The test run behind `npm test`: checks, then what the test files share (the guest image, one PostgreSQL), then
- * the files. Arguments: --no-check, options of `node --test`, and paths or parts of paths of test files.
+ * the files. Arguments: --no-check, --vm for the files that boot many guests instead of the others, options of
+ * `node --test`, and paths or parts of paths of test files.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,12 +14,13 @@ import { startPostgresCluster } from './support/postgres-cluster.ts';
 const project = join(import.meta.dirname, '..');
 
 /** Milliseconds for one test; each file has an end of its own besides (support/watchdog.ts). */
-const TEST_TIMEOUT = 5 * 60_000;
+const TEST_TIMEOUT = (process.argv.includes('--vm') ? 30 : 5) * 60_000;
 
 const args = process.argv.slice(2);
 const wanted = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\//, ''));
-const nodeOptions = args.filter((arg) => arg.startsWith('-') && arg !== '--no-check');
-const files = globSync('test/**/*.test.ts', { cwd: project })
+const nodeOptions = args.filter((arg) => arg.startsWith('-') && arg !== '--no-check' && arg !== '--vm');
+const ending = args.includes('--vm') ? 'vm-test' : 'test';
+const files = globSync(`test/**/*.${ending}.ts`, { cwd: project })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 if (files.length === 0) {

@@ -19,7 +19,7 @@ export type Secrets = Readonly<Record<string, string>>;
 
 export interface OpeningContext {
   log: Log;
-  /** What may be connected to; everything where absent. */
+  /** What a storage's server may be connected to; everything where absent. */
   egress?: Egress | undefined;
   /** Keeps what a driver has learnt of its storage, such as a server's key, in the storage's row. */
   remember(learnt: Partial<StorageRow>): Promise<void>;

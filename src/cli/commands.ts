@@ -8,6 +8,7 @@ import { COMMANDS, commandHelp, generalHelp, messageHelp } from './help.ts';
 import { logIn, logOut } from './log-in.ts';
 import type { Options } from './options.ts';
 import { findMessage } from './parameters.ts';
+import { tryImage } from './try.ts';
 
 /** Fulfilled with the answer, where it was a call. Rejects with what `fail` shows. */
 export async function runCommand(
@@ -21,6 +22,7 @@ export async function runCommand(
     terminal.print(help(messages, name === 'help' ? rest[0] : name));
   } else if (name === 'login') await logIn(context, rest, options);
   else if (name === 'logout') await logOut(context, options);
+  else if (name === 'try') await tryImage(context, rest, options);
   else if (Object.hasOwn(COMMANDS, name)) {
     throw usageError(
       `'${name}' has to be the first word: ingot ${`${name} ${COMMANDS[name]?.words}`.trim()}`,

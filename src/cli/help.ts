@@ -15,6 +15,10 @@ export const COMMANDS: Record<string, { words: string; doc: string }> = {
   serve: { words: '[--data DIR] [setting …]', doc: 'run the service in the foreground' },
   login: { words: '[account] [--password-stdin]', doc: 'log in (admin by default) and keep the session' },
   logout: { words: '', doc: 'forget the session' },
+  try: {
+    words: 'IMAGE [memorySize=1G …]',
+    doc: 'start a throw-away virtual machine from an image and show its console; deleted when the command ends',
+  },
   shell: { words: '', doc: 'calls line by line, with history and Tab; also without any word' },
   fsck: {
     words: '[--data DIR] [--repair] [--remove-unregistered] [--deep] [--json]',
@@ -233,7 +237,12 @@ function entry(term: string, doc: string): string {
   const margin = ' '.repeat(ENTRY + 2);
   const lines = wrap(doc, WIDTH - ENTRY - 2);
   const [first = '', ...rest] = term.length < ENTRY - 1 ? lines : ['', ...lines];
-  const head = first === '' ? `  ${term}` : `  ${pad(term, ENTRY - 2)}  ${first}`;
+  const head =
+    first === ''
+      ? wrap(term, WIDTH - 4)
+          .join('\n    ')
+          .replace(/^/, '  ')
+      : `  ${pad(term, ENTRY - 2)}  ${first}`;
   return [head.trimEnd(), ...rest.map((line) => (margin + line).trimEnd())].join('\n');
 }
 

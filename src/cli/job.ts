@@ -109,7 +109,7 @@ async function cancel(
   const message = declared(messages, 'CancelLongJob');
   try {
     const sent = await connection.send(message, { uuid: job });
-    if ('job' in sent) await end(connection, sent.job);
+    if ('job' in sent) await untilEnded(connection, sent.job);
     display.undoing = true;
     return true;
   } catch (error) {
@@ -193,10 +193,11 @@ function isAway(error: unknown): error is Ending {
   return error instanceof NotReached || (error instanceof Refused && error.body.code === 'SYS.1010');
 }
 
-/** Waits for the end of a short call. */
-async function end(connection: Connection, job: string): Promise<void> {
+/** The answer of a short call, once it has ended. */
+export async function untilEnded(connection: Connection, job: string): Promise<Members> {
   for (let delay = FIRST_LOOK / 5; ; delay = Math.min(LAST_LOOK, delay * SLOWER)) {
-    if (answerOf(await connection.look(job))) return;
+    const answer = answerOf(await connection.look(job));
+    if (answer) return answer;
     await new Promise((done) => setTimeout(done, delay));
   }
 }

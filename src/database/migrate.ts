@@ -6,6 +6,7 @@ import * as m0003 from './migrations/0003-accounts.ts';
 import * as m0004 from './migrations/0004-volumes.ts';
 import * as m0005 from './migrations/0005-stores.ts';
 import * as m0006 from './migrations/0006-uploads-exports-scrub.ts';
+import * as m0007 from './migrations/0007-virtual-machines.ts';
 import * as m0008 from './migrations/0008-audit.ts';
 import * as m0009 from './migrations/0009-s3-storages.ts';
 import type { Syntax } from './syntax.ts';
@@ -22,6 +23,7 @@ const STEPS: Record<string, MigrationStep> = {
   '0004-volumes': m0004,
   '0005-stores': m0005,
   '0006-uploads-exports-scrub': m0006,
+  '0007-virtual-machines': m0007,
   '0008-audit': m0008,
   '0009-s3-storages': m0009,
 };

@@ -15,6 +15,7 @@ const PACKAGES: Record<string, string> = {
   'qemu-img': 'qemu-utils',
   'qemu-nbd': 'qemu-utils',
   'mount.nfs': 'nfs-common',
+  'qemu-system-x86_64': 'qemu-system-x86',
 };
 
 /** What of a program's words is kept to tell what went wrong. */
@@ -25,9 +26,8 @@ const KEPT_WORDS = 4096;
  * what an orphan would go on writing, the next start would write at the same time.
  */
 export async function startProgram(name: string, arguments_: readonly string[]): Promise<ChildProcess> {
-  const program = await find(name);
-  if (!program) throw missing(name);
-  const setpriv = await find('setpriv');
+  const program = await requireProgram(name);
+  const setpriv = await programPath('setpriv');
   const line = [program, ...arguments_];
   if (setpriv) line.unshift(setpriv, '--pdeathsig=KILL', '--');
   return spawn(line[0] as string, line.slice(1), {
@@ -76,7 +76,7 @@ export async function runProgram(
 }
 
 export async function isInstalled(name: string): Promise<boolean> {
-  return (await find(name)) !== undefined;
+  return (await programPath(name)) !== undefined;
 }
 
 function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
@@ -86,7 +86,15 @@ function ended(child: ChildProcess): Promise<{ code: number | null; signal: stri
   });
 }
 
-async function find(name: string): Promise<string | undefined> {
+/** @throws IngotError SYS.1006 naming the package where it is not installed */
+export async function requireProgram(name: string): Promise<string> {
+  const path = await programPath(name);
+  if (path === undefined) throw missing(name);
+  return path;
+}
+
+/** Where the program is; undefined when it is not installed. */
+export async function programPath(name: string): Promise<string | undefined> {
   // A service's PATH may lack the administrator's programs.
   for (const directory of `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(
     delimiter,

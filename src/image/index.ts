@@ -2,6 +2,7 @@ import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import type { LiveLayers } from '../vm/live-layers.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import { addImageToBackupStorage } from './add-to-storages.ts';
 import {
@@ -38,6 +39,7 @@ export function imageOperations(
       settings: Settings;
       secrets: SecretBox;
       publicUrl: () => string;
+      live: LiveLayers;
     },
 ): Operations<typeof messages> {
   return {

@@ -25,6 +25,7 @@ export interface ImageWithCopies {
 }
 
 export interface ReadableImage extends ImageWithCopies {
+  /** `format` is how its bytes are read; an ISO is read as it is. */
   image: ImageWithCopies['image'] & { format: 'qcow2' | 'raw' };
 }
 
@@ -32,19 +33,13 @@ export interface ReadableImage extends ImageWithCopies {
  * The image with the copies that a primary storage of the zone may read: on backup storages that are Enabled,
  * Connected and attached to the zone. Whoever asks compares digests; so those known to be damaged come last, as
  * somebody may have mended them.
- * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not a disk that is Ready
+ * @throws IngotError SYS.1003 when there is no such image, SYS.1006 when it is not Ready
  */
 export async function readableImage(on: Sql, imageUuid: string, zoneUuid: string): Promise<ReadableImage> {
   const found = await imageWithCopies(on, imageUuid, zoneUuid);
-  const { format } = found.image;
-  const { copies, damaged } = found;
-  if (format !== 'iso') {
-    return { ...found, image: { ...found.image, format }, copies: [...copies, ...damaged] };
-  }
-  throw new IngotError(
-    'SYS.1006',
-    `image '${found.image.name}' (${imageUuid}) is an ISO; no volume is made from one`,
-  );
+  const { image, copies, damaged } = found;
+  const format = image.format === 'iso' ? 'raw' : image.format;
+  return { ...found, image: { ...image, format }, copies: [...copies, ...damaged] };
 }
 
 /**

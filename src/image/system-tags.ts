@@ -20,5 +20,15 @@ export const SYSTEM_TAG_PATTERNS: Readonly<Record<string, SystemTagPattern>> = {
     doc: 'Its name on a primary storage.',
   },
   CreatedBySystem: { doc: 'The service has made it for its own use.' },
+  'boot::verified::{date}': {
+    doc: 'VerifyImageBoots has seen its guest come up, on that day (UTC).',
+    single: true,
+    byService: true,
+  },
+  'boot::failed::{reason}': {
+    doc: 'VerifyImageBoots has not seen its guest come up, and why.',
+    single: true,
+    byService: true,
+  },
   temporary: { doc: 'It is to be deleted soon.' },
 };

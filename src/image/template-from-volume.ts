@@ -1,7 +1,12 @@
 /** CreateRootVolumeTemplateFromRootVolume and CreateDataVolumeTemplateFromVolume (image chapter). */
+import type { SqlTransaction } from '../database/database.ts';
+import { letGo } from '../job/holds.ts';
 import type { JobOperation } from '../job/operation.ts';
 import { IngotError } from '../kernel/errors.ts';
-import { requireDetached, type VolumeOnStorage } from '../volume/volumes.ts';
+import type { Message } from '../kernel/message.ts';
+import type { Branch, LiveLayers } from '../vm/live-layers.ts';
+import { runningVmOf } from '../vm/use.ts';
+import { newLayerPath, takeVolume, type VolumeOnStorage } from '../volume/volumes.ts';
 import type {
   CreateDataVolumeTemplateFromVolume,
   CreateRootVolumeTemplateFromRootVolume,
@@ -15,11 +20,16 @@ import {
   takeSource,
 } from './template.ts';
 
+type Parts = TemplateParts & { live: LiveLayers };
+
+/** Of a volume that a guest writes to: the branch that it goes on in while its layer until then is read. */
+type State = TemplateState & { branch?: Branch };
+
 export function createRootVolumeTemplateFromRootVolume(
-  parts: TemplateParts,
-): JobOperation<typeof CreateRootVolumeTemplateFromRootVolume, TemplateState> {
+  parts: Parts,
+): JobOperation<typeof CreateRootVolumeTemplateFromRootVolume, State> {
   return {
-    ...makingTemplate(parts),
+    ...making(parts),
     async admit({ id, parameters, caller }, tx) {
       const volume = await takeSource(tx, id, parameters.rootVolumeUuid);
       if (volume.type !== 'Root') {
@@ -28,25 +38,75 @@ export function createRootVolumeTemplateFromRootVolume(
           `volume '${volume.name}' (${volume.uuid}) is a data volume; use CreateDataVolumeTemplateFromVolume`,
         );
       }
-      return admitTemplate(parts, tx, caller.accountUuid, parameters, sourceOf(volume), 'RootVolumeTemplate');
+      const branch = await branchOf(tx, id, volume);
+      const { target, checkpoint } = await admitTemplate(
+        parts,
+        tx,
+        caller.accountUuid,
+        parameters,
+        sourceOf(volume),
+        'RootVolumeTemplate',
+      );
+      return { target, checkpoint: { ...checkpoint, ...branch } };
     },
   };
 }
 
 export function createDataVolumeTemplateFromVolume(
-  parts: TemplateParts,
-): JobOperation<typeof CreateDataVolumeTemplateFromVolume, TemplateState> {
+  parts: Parts,
+): JobOperation<typeof CreateDataVolumeTemplateFromVolume, State> {
   return {
-    ...makingTemplate(parts),
+    ...making(parts),
     async admit({ id, parameters, caller }, tx) {
       const volume = await takeSource(tx, id, parameters.volumeUuid);
-      return admitTemplate(parts, tx, caller.accountUuid, parameters, sourceOf(volume), 'DataVolumeTemplate');
+      const branch = await branchOf(tx, id, volume);
+      const { target, checkpoint } = await admitTemplate(
+        parts,
+        tx,
+        caller.accountUuid,
+        parameters,
+        sourceOf(volume),
+        'DataVolumeTemplate',
+      );
+      return { target, checkpoint: { ...checkpoint, ...branch } };
     },
   };
 }
 
+/** As every template, but with the guest, if there is one, elsewhere meanwhile. */
+function making(parts: Parts): Pick<JobOperation<Message, State>, 'run' | 'undo'> {
+  const template = makingTemplate(parts);
+  return {
+    async run(job) {
+      const { branch } = job.checkpoint;
+      if (branch) await parts.live.branch(branch);
+      const end = await template.run(job);
+      if (branch) await parts.live.fold(branch, job.signal);
+      return end;
+    },
+    async undo(job) {
+      const { branch } = job.checkpoint;
+      if (branch) await parts.live.fold(branch);
+      return template.undo(job);
+    },
+  };
+}
+
+/** Where a guest runs with the volume, nobody else is at it meanwhile, not even to read. */
+async function branchOf(
+  tx: SqlTransaction,
+  job: string,
+  volume: VolumeOnStorage,
+): Promise<{ branch?: Branch }> {
+  const vmUuid = await runningVmOf(tx, volume);
+  if (vmUuid === undefined) return {};
+  await letGo(tx, job);
+  await takeVolume(tx, volume.uuid, { job, mode: 'change' });
+  const { uuid: volumeUuid, primaryStorageUuid: storageUuid, size, path: old } = volume;
+  return { branch: { vmUuid, volumeUuid, storageUuid, size, old, next: newLayerPath(volumeUuid) } };
+}
+
 function sourceOf(volume: VolumeOnStorage): TemplateSource {
-  requireDetached(volume);
   const { uuid, path, size, actualSize } = volume;
   return { url: `volume://${uuid}`, volume, path, size, actualSize };
 }

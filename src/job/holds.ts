@@ -16,7 +16,7 @@ declare module '../database/database.ts' {
 }
 
 /** Tables of resources that can be held. */
-type Holdable = 'volume' | 'primaryStorage' | 'image';
+type Holdable = 'volume' | 'primaryStorage' | 'image' | 'vmInstance';
 
 interface Held {
   table: Holdable & keyof Tables;

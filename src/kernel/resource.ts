@@ -48,6 +48,8 @@ export interface SystemTagPattern {
   readonly values?: readonly string[];
   /** A resource has at most one tag of this pattern. */
   readonly single?: boolean;
+  /** The service alone puts it on: nobody else can vouch for what it says. */
+  readonly byService?: boolean;
 }
 
 /** A shorter name for a path over relations: `backupStorage` = `backupStorageRef.backupStorage`. */
@@ -133,7 +135,11 @@ export function defineResource<const F extends Fields, const C extends Fields = 
   return resource;
 }
 
-function relate(from: Resource, name: string, { to, by, doc, inverse }: Reference): void {
+/**
+ * Adds a reference that `from`'s own declaration can't make: where two resources refer to each other, the later one
+ * declares both ways.
+ */
+export function relate(from: Resource, name: string, { to, by, doc, inverse }: Reference): void {
   addRelation(from, name, { to, local: by, foreign: 'uuid', doc });
   if (!inverse) return;
   const back = { to: from, local: 'uuid', foreign: by, doc: inverse.doc };

@@ -41,6 +41,14 @@ export function cleanUpImageCacheOnPrimaryStorage(
             .where('primaryStorageUuid', '=', uuid)
             .where('baseImageUuid', 'is not', null)
             .$narrowType<{ baseImageUuid: string }>(),
+        )
+        .where('imageUuid', 'not in', (drives) =>
+          drives
+            .selectFrom('vmCdRom')
+            .select('isoUuid')
+            .where('primaryStorageUuid', '=', uuid)
+            .where('isoUuid', 'is not', null)
+            .$narrowType<{ isoUuid: string }>(),
         );
       if (!force)
         unused = unused.where('imageUuid', 'not in', (images) => images.selectFrom('image').select('uuid'));

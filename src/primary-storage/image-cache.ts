@@ -303,7 +303,15 @@ export class ImageCaches {
       .where('status', '!=', 'Creating')
       .limit(1)
       .executeTakeFirst();
-    return volume !== undefined;
+    if (volume) return true;
+    const drive = await this.#parts.database.sql
+      .selectFrom('vmCdRom')
+      .select('uuid')
+      .where('primaryStorageUuid', '=', storageUuid)
+      .where('isoUuid', '=', imageUuid)
+      .limit(1)
+      .executeTakeFirst();
+    return drive !== undefined;
   }
 
   /** A file that was touched may still be right: its digest tells. */

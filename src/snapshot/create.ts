@@ -4,6 +4,7 @@ import type { Settings } from '../global-config/settings.ts';
 import { letGo } from '../job/holds.ts';
 import type { JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { IngotError } from '../kernel/errors.ts';
 import { bornAt } from '../kernel/properties.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import type { Base } from '../primary-storage/driver.ts';
@@ -11,7 +12,9 @@ import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
 import { type Trash, throwAway } from '../primary-storage/trash.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
-import { newLayerPath, requireDetached, takeVolume, type VolumeOnStorage } from '../volume/volumes.ts';
+import type { LiveLayers } from '../vm/live-layers.ts';
+import { runningVmOf } from '../vm/use.ts';
+import { newLayerPath, takeVolume, type VolumeOnStorage } from '../volume/volumes.ts';
 import type { CreateVolumeSnapshot } from './messages.ts';
 import { LONGEST_CHAIN } from './settings.ts';
 import { VolumeSnapshot } from './snapshot.ts';
@@ -22,6 +25,7 @@ export interface SnapshotParts {
   trash: Trash;
   clock: Clock;
   settings: Settings;
+  live: LiveLayers;
 }
 
 interface Checkpoint {
@@ -38,6 +42,8 @@ interface Checkpoint {
   whole?: { layers: number; base?: Base };
   /** The volume's new layer. */
   next: string;
+  /** The virtual machine that runs with the volume. */
+  vmUuid?: string;
 }
 
 export function createVolumeSnapshot(
@@ -48,14 +54,16 @@ export function createVolumeSnapshot(
       const { volumeUuid, name, description, resourceUuid } = parameters;
       if (resourceUuid) await requireFreeUuid(tx, VolumeSnapshot, resourceUuid);
       const volume = await takeVolume(tx, volumeUuid, { job: id, mode: 'change' });
-      requireDetached(volume);
       await requireReachable(tx, volume.primaryStorageUuid);
-      const checkpoint = await plan(
+      const planned = await plan(
         tx,
         volume,
         resourceUuid ?? newUuid(),
         await parts.settings.get(LONGEST_CHAIN),
       );
+      const vmUuid = await runningVmOf(tx, volume);
+      if (vmUuid !== undefined && planned.whole) throw tooLong(volume, planned.whole.layers - 1);
+      const checkpoint = { ...planned, ...(vmUuid !== undefined && { vmUuid }) };
       const { uuid, treeUuid, newTree, path } = checkpoint;
       const dates = bornAt(parts.clock.now());
       if (newTree) {
@@ -96,7 +104,7 @@ export function createVolumeSnapshot(
     },
 
     async run(job) {
-      const { uuid, volumeUuid, treeUuid, newTree, storageUuid, size, old, path, whole, next } =
+      const { uuid, volumeUuid, treeUuid, newTree, storageUuid, size, old, path, whole, next, vmUuid } =
         job.checkpoint;
       const driver = await parts.primaryStorages.driver(storageUuid);
       if (whole) {
@@ -104,8 +112,13 @@ export function createVolumeSnapshot(
           job.report({ bytesDone: Math.round((size * percent) / 100), bytesTotal: size });
         await driver.flatten(old, whole.layers, whole.base, path, size, { signal: job.signal, onPercent });
       }
-      await driver.freeze(path);
-      await driver.clone({ path, format: 'qcow2' }, next, size);
+      if (vmUuid === undefined) {
+        await driver.freeze(path);
+        await driver.clone({ path, format: 'qcow2' }, next, size);
+      } else {
+        await parts.live.branch({ vmUuid, volumeUuid, storageUuid, size, old, next });
+        await driver.freeze(path);
+      }
       const [usage, nextUsage] = [(await driver.usage(path)) ?? 0, (await driver.usage(next)) ?? 0];
       return async (tx) => {
         const lastOpDate = parts.clock.now();
@@ -134,18 +147,30 @@ export function createVolumeSnapshot(
     },
 
     async undo(job) {
-      const { uuid, treeUuid, newTree, storageUuid, old, path, whole, next } = job.checkpoint;
+      const { uuid, volumeUuid, treeUuid, newTree, storageUuid, size, old, path, whole, next, vmUuid } =
+        job.checkpoint;
       await (await parts.primaryStorages.driver(storageUuid)).thaw(old);
+      // A guest that went on in the new layer is brought back first; that takes care of the layer that is left over.
+      const guest = vmUuid && { vmUuid, volumeUuid, storageUuid, size, old, next };
+      const folded = guest ? await parts.live.fold(guest) : false;
       return async (tx) => {
         await letGo(tx, job.call.id);
         await tx.deleteFrom('volumeSnapshot').where('uuid', '=', uuid).execute();
         if (newTree) await tx.deleteFrom('volumeSnapshotTree').where('uuid', '=', treeUuid).execute();
-        await throwAway(tx, 'primary', storageUuid, whole ? [next, path] : [next]);
+        if (!folded) await throwAway(tx, 'primary', storageUuid, whole ? [next, path] : [next]);
       };
     },
 
     ended: () => void parts.trash.empty(),
   };
+}
+
+function tooLong({ name, uuid, vmInstanceUuid }: VolumeOnStorage, snapshots: number): IngotError {
+  return new IngotError(
+    'SYS.1006',
+    `volume '${name}' (${uuid}) stands on ${snapshots} snapshots, as many as may be in a chain; the next one holds everything by itself, which takes a virtual machine that is stopped, and ${vmInstanceUuid} runs`,
+    { elaboration: 'Stop it first (StopVmInstance), or delete snapshots then.' },
+  );
 }
 
 /** The next of the chain that the volume stands on; where that is as long as allowed, or there is none, a new tree's first. */

@@ -6,7 +6,8 @@ import { IngotError } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
 import type { Base } from '../primary-storage/driver.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
-import { requireDetached, takeVolume } from '../volume/volumes.ts';
+import { requireNoGuest } from '../vm/use.ts';
+import { takeVolume } from '../volume/volumes.ts';
 import type { SnapshotParts } from './create.ts';
 import { dropSnapshots } from './drop.ts';
 import type { BatchDeleteVolumeSnapshot, DeleteVolumeSnapshot } from './messages.ts';
@@ -91,7 +92,7 @@ async function admit(
     uuids: [...going],
   };
   if (volume.baseSnapshotUuid !== null && going.has(volume.baseSnapshotUuid)) {
-    requireDetached(volume);
+    await requireNoGuest(tx, volume, 'lose a snapshot that it stands on');
     const snapshot = nearestAncestor(all, volume.baseSnapshotUuid, going);
     const base = snapshot ? { path: snapshot.path, format: 'qcow2' as const } : await lowestBase(tx, volume);
     checkpoint.merge = {

@@ -4,7 +4,8 @@ import type { JobOperation } from '../job/operation.ts';
 import { takeRoom } from '../primary-storage/capacity.ts';
 import { throwAway } from '../primary-storage/trash.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
-import { newLayerPath, requireDetached, takeVolume } from '../volume/volumes.ts';
+import { requireNoGuest } from '../vm/use.ts';
+import { newLayerPath, takeVolume } from '../volume/volumes.ts';
 import type { SnapshotParts } from './create.ts';
 import type { RevertVolumeFromSnapshot } from './messages.ts';
 import { requireUsableSnapshot, standOn } from './snapshots.ts';
@@ -27,7 +28,7 @@ export function revertVolumeFromSnapshot(
     async admit({ id, parameters: { uuid } }, tx) {
       const { volumeUuid, treeUuid, path, virtualSize: to } = await requireUsableSnapshot(tx, uuid);
       const volume = await takeVolume(tx, volumeUuid, { job: id, mode: 'change' });
-      requireDetached(volume);
+      await requireNoGuest(tx, volume, 'be reverted');
       await requireReachable(tx, volume.primaryStorageUuid);
       await takeRoom(tx, volume.primaryStorageUuid, to - volume.size);
       return {

@@ -67,6 +67,11 @@ export async function addSystemTag(
   { inherent = false }: { inherent?: boolean } = {},
 ): Promise<string> {
   const pattern = patternOf(resource, tag);
+  if (resource.tags?.system[pattern]?.byService && !inherent) {
+    throw new IngotError('SYS.1007', `the system tag '${shorten(tag)}' is put on by the service alone`, {
+      opaque: { parameter: 'systemTags' },
+    });
+  }
   const all = await tx
     .selectFrom('systemTag')
     .select(['uuid', 'tag'])
@@ -91,6 +96,17 @@ export async function addSystemTag(
     .values({ uuid, resourceUuid, tag, inherent, ...type, ...bornAt(now) })
     .execute();
   return uuid;
+}
+
+/** Takes the resource's tags of the pattern away. */
+export async function dropSystemTags(tx: SqlTransaction, { uuid }: Tagged, pattern: string): Promise<void> {
+  const all = await tx
+    .selectFrom('systemTag')
+    .select(['uuid', 'tag'])
+    .where('resourceUuid', '=', uuid)
+    .execute();
+  const old = all.filter(({ tag }) => isOf(pattern, tag)).map((each) => each.uuid);
+  if (old.length > 0) await tx.deleteFrom('systemTag').where('uuid', 'in', old).execute();
 }
 
 /** Puts the tag in the place of those of its pattern, as where a boot mode is changed. */

@@ -41,7 +41,7 @@ function making(parts: VolumeParts): Pick<JobOperation<Message, Checkpoint>, 'ru
     async run(job: Job<Message, Checkpoint>) {
       const { uuid, on } = job.checkpoint;
       if (!on) return async (tx) => ({ inventory: await requireInventory(tx, Volume, uuid) }) as never;
-      await makeDisk(parts, job, on);
+      await makeDisk(parts, { ...job.checkpoint, on }, { id: job.call.id, ...pick(job) });
       const usage = (await (await parts.primaryStorages.driver(on.storageUuid)).usage(on.path)) ?? 0;
       return async (tx) => {
         await makeVolumeReady(tx, uuid, usage, parts.clock.now());
@@ -59,21 +59,18 @@ function making(parts: VolumeParts): Pick<JobOperation<Message, Checkpoint>, 'ru
   };
 }
 
-async function makeDisk(
-  parts: VolumeParts,
-  job: Job<Message, Checkpoint>,
-  { storageUuid, path }: { storageUuid: string; path: string },
+const pick = ({ signal, report }: Pick<Job, 'signal' | 'report'>) => ({ signal, report });
+
+/** A new disk, thinly over the image where there is one, which is fetched if need be. */
+export async function makeDisk(
+  parts: Pick<VolumeParts, 'primaryStorages' | 'caches'>,
+  disk: { imageUuid?: string; size: number; on: { storageUuid: string; path: string } },
+  asking: { id: string; signal: AbortSignal; report: Job['report'] },
 ): Promise<void> {
-  const { imageUuid, size } = job.checkpoint;
-  const driver = await parts.primaryStorages.driver(storageUuid);
-  if (imageUuid === undefined) return driver.blank(path, size);
-  const { id } = job.call;
-  const base = await parts.caches.require(storageUuid, imageUuid, {
-    id,
-    signal: job.signal,
-    report: job.report,
-  });
-  await driver.clone(base, path, size);
+  const { imageUuid, size, on } = disk;
+  const driver = await parts.primaryStorages.driver(on.storageUuid);
+  if (imageUuid === undefined) return driver.blank(on.path, size);
+  await driver.clone(await parts.caches.require(on.storageUuid, imageUuid, asking), on.path, size);
 }
 
 export function createRootVolumeFromImage(
@@ -169,7 +166,8 @@ export function createDataVolume(parts: VolumeParts): JobOperation<typeof Create
   };
 }
 
-async function sizeAsked(
+/** The size of a volume that a call describes by an offering or by itself. */
+export async function sizeAsked(
   tx: SqlTransaction,
   { diskOfferingUuid, diskSize }: { diskOfferingUuid?: string; diskSize?: number },
 ): Promise<number> {

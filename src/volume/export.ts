@@ -10,6 +10,7 @@ import { letGo } from '../job/holds.ts';
 import type { JobOperation } from '../job/operation.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
+import { requireNoGuest } from '../vm/use.ts';
 import type { ExportVolume } from './messages.ts';
 import { takeVolume } from './volumes.ts';
 
@@ -28,6 +29,7 @@ export function exportVolume(parts: {
   return {
     async admit({ id, parameters: { uuid, path: wanted } }, tx) {
       const volume = await takeVolume(tx, uuid, { job: id, mode: 'read' });
+      if (wanted) await requireNoGuest(tx, volume, 'be copied');
       const target = wanted && (await usableTarget(tx, wanted, parts.reserved));
       const { primaryStorageUuid: storageUuid, path, size } = volume;
       return { target: uuid, checkpoint: { storageUuid, path, size, ...(target && { target }) } };

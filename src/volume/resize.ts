@@ -7,9 +7,10 @@ import { takeRoom } from '../primary-storage/capacity.ts';
 import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
 import { requireInventory } from '../query/find.ts';
+import { requireNoGuest } from '../vm/use.ts';
 import type { ResizeDataVolume, ResizeRootVolume, SyncVolumeSize } from './messages.ts';
 import { Volume } from './volume.ts';
-import { requireDetached, takeVolume, wholeSectors } from './volumes.ts';
+import { takeVolume, wholeSectors } from './volumes.ts';
 
 interface Parts {
   primaryStorages: PrimaryStorages;
@@ -37,7 +38,7 @@ export function resizeVolume(
           `volume '${volume.name}' (${uuid}) is not a ${type.toLowerCase()} volume; use Resize${volume.type}Volume`,
         );
       }
-      requireDetached(volume);
+      await requireNoGuest(tx, volume, 'be resized');
       await requireReachable(tx, volume.primaryStorageUuid);
       const to = wholeSectors(size);
       if (to < volume.size) {

@@ -31,6 +31,8 @@ interface NewVolume {
   baseImageUuid?: string | null;
   diskOfferingUuid?: string | undefined;
   on?: { storageUuid: string; path: string; driver: PrimaryStorageDriver };
+  /** The virtual machine that it comes with. */
+  of?: { vmInstanceUuid: string; deviceId: number };
 }
 
 /** The row of a volume to be, with its room taken. */
@@ -44,7 +46,7 @@ export async function insertVolume(tx: SqlTransaction, volume: NewVolume, now: n
       name: volume.name,
       description: volume.description ?? null,
       primaryStorageUuid: on?.storageUuid ?? null,
-      vmInstanceUuid: null,
+      vmInstanceUuid: volume.of?.vmInstanceUuid ?? null,
       diskOfferingUuid: volume.diskOfferingUuid ?? null,
       rootImageUuid: volume.rootImageUuid ?? null,
       installPath: on ? on.driver.location(on.path) : null,
@@ -52,7 +54,7 @@ export async function insertVolume(tx: SqlTransaction, volume: NewVolume, now: n
       format: 'qcow2',
       size: volume.size,
       actualSize: 0,
-      deviceId: volume.type === 'Root' ? 0 : null,
+      deviceId: volume.of?.deviceId ?? (volume.type === 'Root' ? 0 : null),
       state: 'Enabled',
       status: on ? 'Creating' : 'NotInstantiated',
       isShareable: false,
@@ -109,7 +111,7 @@ export async function takeVolume(
   return volume as VolumeOnStorage;
 }
 
-/** Throws while a virtual machine has the volume. */
+/** Throws while a virtual machine has the volume, whether that runs or not; see also `vm/use.ts`. */
 export function requireDetached(volume: VolumeRow): void {
   if (volume.vmInstanceUuid === null) return;
   throw new IngotError(

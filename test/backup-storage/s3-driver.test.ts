@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { BackupStorageDriver } from '../../src/backup-storage/driver.ts';
@@ -114,22 +114,22 @@ describe('the way to an S3 server', () => {
   it('is silent: nothing waits for ever, and what is said can be understood', async (t) => {
     const { driver, through } = await openStore(t);
     await put(driver, 'image', CONTENT);
-    const proxy = await proxied(t);
+    const proxy = await startFallingSilent(t, swift.port);
     const patient = through(proxy.port, 500);
     const writer = await patient.create('other');
-    proxy.hold(true);
+    proxy.silent(true);
     const silent = (error: unknown) =>
       error instanceof IngotError && error.retryable && /says nothing|can't be reached/.test(error.details);
     await Promise.all([
-      assert.rejects(patient.ping(), silent),
-      assert.rejects(get(patient.read('image')), silent),
-      assert.rejects(patient.create('third'), silent),
+      assert.rejects(patient.ping(), silent, 'ping'),
+      assert.rejects(get(patient.read('image')), silent, 'read'),
+      assert.rejects(patient.create('third'), silent, 'create'),
       assert.rejects(
         writer.write(CONTENT).then(() => writer.flush()),
         silent,
       ),
     ]);
-    proxy.hold(false);
+    proxy.silent(false);
     await writer.abort();
     await patient.ping();
     assert.deepEqual(
@@ -315,4 +315,35 @@ async function startDamagingProxy(t: TestContext, target: number, after: number)
   await once(server, 'listening');
   t.after(() => server.close());
   return { port: (server.address() as AddressInfo).port, damaged: () => damaged };
+}
+
+/** Passes connections on; while silent, it takes them and reads nothing, and cuts those that stood. */
+async function startFallingSilent(t: TestContext, target: number) {
+  const sockets = new Set<Socket>();
+  let isSilent = false;
+  const server = createServer({ pauseOnConnect: true }, (client) => {
+    sockets.add(client);
+    client.on('error', () => {}).on('close', () => sockets.delete(client));
+    if (isSilent) return;
+    const upstream = connect(target, '127.0.0.1');
+    upstream.on('error', () => {}).on('close', () => client.destroy());
+    client.on('close', () => upstream.destroy());
+    client.pipe(upstream).pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  t.after(() => {
+    cut();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    silent(on: boolean) {
+      isSilent = on;
+      cut();
+    },
+  };
 }

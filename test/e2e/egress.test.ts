@@ -49,6 +49,31 @@ describe('the service', () => {
     );
     assert.equal(source.requests.length, before);
     assert.equal(await add(told, source.url('/a.qcow2')), 'taken');
+    // The same holds for servers of storages: nobody is connected to before the address was judged.
+    const sftp = (hostname: string) =>
+      strict.client
+        .call('AddSftpBackupStorage', {
+          ...{ name: 'far', url: '/srv/x', hostname, username: 'x', password: 'y' },
+          sshPort: Number(new URL(source.url('/')).port),
+        })
+        .then(
+          () => 'taken',
+          (error) => error.message,
+        );
+    assert.match(await sftp('127.0.0.1'), /it is a loopback address/);
+    assert.match(await sftp('169.254.169.254'), /it is a link-local address/);
+    const s3 = (endpoint: string) =>
+      strict.client
+        .call('AddS3BackupStorage', {
+          ...{ name: 's3', endpoint, bucket: 'x', accessKey: 'a', secretKey: 'b' },
+        })
+        .then(
+          () => 'taken',
+          (error) => error.message,
+        );
+    assert.match(await s3(new URL(source.url('/')).origin), /it is a loopback address/);
+    assert.match(await s3('http://169.254.169.254'), /it is a link-local address/);
+    assert.equal(source.requests.length, before + 1);
     await Promise.all([strict.stop(), told.stop()]);
   });
 });

@@ -11,14 +11,24 @@ export interface GuestImages {
   qcow2: string;
   /** Hybrid ISO of the same guest. */
   iso: string;
+  /** One that stays up, and says INGOT-TICK and a number each second. */
+  stays: string;
+  /** One without virtio drivers. */
+  legacy: string;
 }
 
 /** Paths of the guest that really boots (scripts/make-guest-image.sh), made when it isn't in .cache yet. */
 export async function guestImages(): Promise<GuestImages> {
   const directory = join(project, '.cache', 'guest');
   await runProgram('bash', [join(project, 'scripts', 'make-guest-image.sh'), directory]);
-  const path = (kind: string) => join(directory, `ingot-guest.${kind}`);
-  return { raw: path('raw'), qcow2: path('qcow2'), iso: path('iso') };
+  const path = (ending: string) => join(directory, `ingot-guest${ending}`);
+  return {
+    raw: path('.raw'),
+    qcow2: path('.qcow2'),
+    iso: path('.iso'),
+    stays: path('-stays.qcow2'),
+    legacy: path('-legacy.qcow2'),
+  };
 }
 
 export interface DebianImages {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { BackupStorages } from '../../src/backup-storage/backup-storages.ts';
 import { DataDirectory } from '../../src/data-directory.ts';
 import { openDatabase } from '../../src/database/database.ts';
@@ -5,6 +6,7 @@ import { type Finding, fsck } from '../../src/fsck.ts';
 import { createLog } from '../../src/kernel/log.ts';
 import { PrimaryStorages } from '../../src/primary-storage/primary-storages.ts';
 import { secretBoxOf } from '../../src/secret-key.ts';
+import { qemuHypervisor } from '../../src/vm/qemu/driver.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 
 /** What fsck finds where a service has stopped; with each file read, unless told otherwise. */
@@ -20,11 +22,15 @@ export async function fsckOf(
     secrets: secretBoxOf({ data: new DataDirectory(service.data ?? temporaryDirectory()), secretKey: '' }),
   });
   const primaryStorages = new PrimaryStorages({ database, log });
+  const directory = join(service.data ?? '/nonexistent', 'vms');
+  const hypervisor = qemuHypervisor({ directory, accelerator: 'tcg', log });
   try {
-    return (await fsck({ database, storages, primaryStorages }, { repair: false, deep })).findings;
+    return (await fsck({ database, storages, primaryStorages, hypervisor }, { repair: false, deep }))
+      .findings;
   } finally {
     await storages.close();
     await primaryStorages.close();
+    await hypervisor.close();
     await database.close();
   }
 }

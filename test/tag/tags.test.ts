@@ -181,9 +181,9 @@ onBothDatabases((_kind, open) => {
     it('are for what is there', async () => {
       const call = { resourceType: 'ImageVO', resourceUuid: newUuid(), tag: 'x' };
       await assert.rejects(run(operations.createUserTag, call), { code: 'SYS.1003' });
-      await assert.rejects(run(operations.createUserTag, { ...call, resourceType: 'HostVO' }), {
+      await assert.rejects(run(operations.createUserTag, { ...call, resourceType: 'ClusterVO' }), {
         code: 'SYS.1007',
-        message: 'there is nothing of the type HostVO here to tag',
+        message: 'there is nothing of the type ClusterVO here to tag',
       });
       const resourceUuid = await anImage();
       await assert.rejects(

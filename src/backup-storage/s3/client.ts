@@ -15,8 +15,8 @@ export interface S3Address {
   pathStyle: boolean;
   /** Milliseconds without a byte after which a connection counts as broken; a minute by default. */
   stallTimeout?: number;
-  /** What may be connected to; everything where absent. */
-  egress?: Egress;
+  /** What may be connected to; anything where absent. */
+  egress?: Egress | undefined;
 }
 
 const CONNECT_TIMEOUT = 10_000;
@@ -36,10 +36,10 @@ export function openClient(address: S3Address): {
 } {
   const stallTimeout = address.stallTimeout ?? STALL_TIMEOUT;
   // Agents of our own: for requests that expect 100-continue, the SDK would make one each, with no bound.
-  const bound = { keepAlive: true, maxSockets: SOCKETS };
-  const { http: httpAgent, https: httpsAgent } = address.egress?.agents(bound) ?? {
-    http: new HttpAgent(bound),
-    https: new HttpsAgent(bound),
+  const sockets = { keepAlive: true, maxSockets: SOCKETS };
+  const { http: httpAgent, https: httpsAgent } = address.egress?.agents(sockets) ?? {
+    http: new HttpAgent(sockets),
+    https: new HttpsAgent(sockets),
   };
   const client = new S3Client({
     endpoint: address.endpoint,

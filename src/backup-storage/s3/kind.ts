@@ -43,8 +43,8 @@ export const s3Kind: BackupStorageKind = {
       pathStyle: pathStyle ?? true,
       accessKey: secrets.accessKey ?? '',
       secretKey: secrets.secretKey ?? '',
+      egress,
       ...(quota !== null && { quota }),
-      ...(egress && { egress }),
     });
   },
 };

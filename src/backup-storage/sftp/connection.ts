@@ -1,5 +1,6 @@
 /** One SSH connection with its SFTP channel: requests with an end, whatever the server does. */
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import ssh2, { type Client, type SFTPWrapper } from 'ssh2';
 import type { Egress } from '../../transfer/egress.ts';
 import { algorithmsFor, changedHostKey, describeHostKey } from './host-key.ts';
@@ -18,10 +19,10 @@ export interface SftpServer {
 
 export interface ConnectionOptions {
   server: SftpServer;
-  /** What may be connected to; everything where absent. */
-  egress?: Egress | undefined;
   /** Told the key of a server that none was remembered of, before anything secret is sent. */
   learnHostKey?: ((key: string) => Promise<void>) | undefined;
+  /** What may be connected to; everything where absent. */
+  egress?: Egress | undefined;
   /** Milliseconds until a connection must stand. */
   connectTimeout: number;
   /** Milliseconds without any answer, while one is owed, until the connection is given up. */
@@ -69,10 +70,12 @@ export class SftpConnection {
     });
     failure.catch(() => {}); // after it stands, this is nobody's concern
     const keys = new KeyCheck(options, name);
+    let sock: Socket | undefined;
     try {
+      sock = egress?.connect({ host: server.host, port: server.port });
+      if (sock) await Promise.race([once(sock, 'connect'), failure]);
       const ready = once(client, 'ready');
       ready.catch(() => {}); // `failure` tells the same
-      const sock = egress?.connect(server);
       client.connect({ ...configOf(server, keys, connectTimeout), ...(sock && { sock }) });
       await Promise.race([ready, failure]);
       client.setNoDelay(true);
@@ -85,6 +88,7 @@ export class SftpConnection {
       return new SftpConnection(client, sftp, answerTimeout);
     } catch (thrown) {
       client.destroy();
+      sock?.destroy();
       throw keys.refusal(thrown) ?? connectError(thrown, name);
     }
   }

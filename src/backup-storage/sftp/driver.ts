@@ -17,7 +17,7 @@ export interface SftpStorageOptions {
   root: string;
   server: SftpServer;
   /** What may be connected to; everything where absent. */
-  egress?: Egress;
+  egress?: Egress | undefined;
   /** Keeps the key of a server that none is remembered of. */
   learnHostKey?: (key: string) => Promise<void>;
   /** Milliseconds until a connection must stand; 10 s by default. */

@@ -45,7 +45,7 @@ export const sftpKind: BackupStorageKind = {
         ...secrets,
         ...(hostKey !== null && { hostKey }),
       },
-      ...(egress && { egress }),
+      egress,
       learnHostKey: (key) => remember({ hostKey: key }),
     });
   },

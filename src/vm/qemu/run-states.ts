@@ -1,0 +1,8 @@
+/** QEMU's states in which the guest has not powered off but doesn't run either, and what they mean. */
+export const BROKEN: Readonly<Record<string, string>> = {
+  'internal-error':
+    'the hypervisor could not go on with the guest (internal error); where that is KVM, --accelerator tcg does without',
+  'io-error': 'a disk could not be read or written',
+  'guest-panicked': "the guest's kernel panicked",
+  watchdog: 'its watchdog stopped it',
+};
