@@ -56,12 +56,7 @@ export async function fetchOverHttp(
     const headers = Object.entries(headersDistinct).flatMap(([name, values = []]) =>
       values.map((value): [string, string] => [name, value]),
     );
-    const isBare = init.method === 'HEAD' || status === 204 || status === 304;
-    if (isBare) response.resume();
-    return new Response(isBare ? null : ReadableStream.from(piecesOf(response, failure)), {
-      status,
-      headers,
-    });
+    return new Response(await bodyOf(response, failure), { status, headers });
   } catch (error) {
     throw failure(error);
   }
@@ -91,12 +86,27 @@ async function send(url: URL, { method = 'GET', signal, ...init }: RequestInit):
   }
 }
 
-async function* piecesOf(response: IncomingMessage, failure: (error: unknown) => unknown) {
-  try {
-    for await (const piece of response) yield piece as Uint8Array;
-  } catch (error) {
-    throw failure(error);
-  }
+/** Bytes of a file are still to be read; anything else is read at once, so that nobody has to for the connection's sake. */
+async function bodyOf(response: IncomingMessage, failure: (error: unknown) => unknown) {
+  const pieces: AsyncIterator<Uint8Array> = response[Symbol.asyncIterator]();
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await pieces.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          controller.error(failure(error));
+        }
+      },
+      cancel: () => void response.destroy(),
+    },
+    { highWaterMark: 0 },
+  );
+  if (response.headers['content-type'] === 'application/octet-stream') return stream;
+  const whole = Buffer.concat(await Array.fromAsync(stream));
+  return whole.length === 0 ? null : whole;
 }
 
 const REASONS: Record<string, string> = {

@@ -22,7 +22,7 @@ describe("files of the user's machine", () => {
     bytes = Buffer.concat([
       readFileSync((await smallMbrDisk()).path),
       randomBytes(16 * MIB),
-      Buffer.alloc(80 * MIB, 7),
+      Buffer.alloc(32 * MIB, 7),
     ]);
     writeFileSync(file, bytes);
     service = await startServiceProcess();

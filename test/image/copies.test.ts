@@ -173,7 +173,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     });
 
     it('go with the image while they are being made, or with a cancel', async () => {
-      stage.server.serve('/large.raw', Buffer.concat([stage.disks.raw, randomBytes(64 * MIB)]));
+      stage.server.serve('/large.raw', Buffer.concat([stage.disks.raw, randomBytes(32 * MIB)]));
       for (const end of ['CancelLongJob', 'DeleteImage'] as const) {
         const { inventory } = await client().call('AddImage', {
           name: 'large',
@@ -210,7 +210,7 @@ describe('copies being made when the service is killed', () => {
   it('are ended by the next start', async () => {
     const source = temporaryDirectory();
     const file = join(source, 'disk.raw');
-    const bytes = Buffer.concat([Buffer.alloc(510), Buffer.from([0x55, 0xaa]), randomBytes(256 * MIB - 512)]);
+    const bytes = Buffer.concat([Buffer.alloc(510), Buffer.from([0x55, 0xaa]), randomBytes(96 * MIB - 512)]);
     // A partition table with one entry, so that it is a disk.
     bytes.set([0x80, 0, 2, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 0xff, 0x0f, 0, 0], 446);
     writeFileSync(file, bytes);

@@ -20,7 +20,7 @@ describe('uploading an image', () => {
 
   before(async () => {
     stage = await openStage('sqlite', { stallTimeout: 20 });
-    bytes = Buffer.concat([stage.disks.raw, randomBytes(40 * MIB)]);
+    bytes = Buffer.concat([stage.disks.raw, randomBytes(36 * MIB)]);
     file = join(temporaryDirectory(), 'disk.raw');
     writeFileSync(file, bytes);
   });
@@ -71,13 +71,13 @@ describe('uploading an image', () => {
 
   it('takes them from a client that creates uploads, in pieces, and of a length that it says last', async () => {
     const { uploadUrl: endpoint, uploadJobUuid } = await begin();
-    await send(createReadStream(file), { endpoint, uploadSize: bytes.length, chunkSize: 7 * MIB });
+    await send(createReadStream(file), { endpoint, uploadSize: bytes.length, chunkSize: 15 * MIB });
     assert.equal((await client().result(uploadJobUuid)).inventory.sha256Sum, digest());
     const deferred = await begin();
     await send(bytes, {
       uploadUrl: deferred.uploadUrl,
       uploadLengthDeferred: true,
-      chunkSize: 16 * MIB,
+      chunkSize: 20 * MIB,
     });
     const { inventory } = await client().result(deferred.uploadJobUuid);
     assert.equal(inventory.sha256Sum, digest());
