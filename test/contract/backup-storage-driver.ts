@@ -268,6 +268,21 @@ export function backupStorageDriverContract(name: string, maker: StoreMaker): vo
       assert.deepEqual(await paths(driver, ''), ['whole']);
     });
 
+    test('lets neighbours be removed at once', async ({ driver }) => {
+      for (let round = 0; round < 4; round++) {
+        const neighbours = ['a', 'b', 'c'].map((name) => `near/${round}/${name}`);
+        await Promise.all(
+          neighbours.map(async (path) => {
+            const writer = await driver.create(path);
+            await writer.write(Buffer.from(path));
+            await writer.commit();
+          }),
+        );
+        await Promise.all(neighbours.map((path) => driver.remove(path)));
+      }
+      assert.deepEqual(await paths(driver, ''), []);
+    });
+
     test('keeps an object of 5 GiB of zeros small, where it can', async ({ driver, allocated }, t) => {
       if (!allocated) return t.skip('this store keeps zeros like other bytes');
       const [head, chunk, chunks] = [randomBytes(MIB), new Uint8Array(MIB), 5 * 1024];
