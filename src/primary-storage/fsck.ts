@@ -74,9 +74,14 @@ async function checkOne(
     .where('storageUuid', '=', storage.uuid)
     .execute();
   const known = new Set(trash.map(({ path }) => path));
+  /** What open jobs answer for, unfinished or not. */
+  const busy = new Set<string>();
   for (const file of lists.flat()) {
     known.add(file.path);
-    if (file.owners.some((owner) => inspection.inWork.has(owner))) continue;
+    if (file.owners.some((owner) => inspection.inWork.has(owner))) {
+      busy.add(file.path);
+      continue;
+    }
     const problem = await problemOf(file, driver, inspection.deep);
     if (!problem) continue;
     if (inspection.repair) {
@@ -89,7 +94,12 @@ async function checkOne(
   for await (const { path, size, partial } of driver.list('')) {
     inspection.count();
     const directory = path.split('/')[1] ?? '';
-    if ((known.has(path) && !partial) || inspection.inWork.has(path) || inspection.inWork.has(directory))
+    if (
+      (known.has(path) && !partial) ||
+      busy.has(path) ||
+      inspection.inWork.has(path) ||
+      inspection.inWork.has(directory)
+    )
       continue;
     const mendable = inspection.repair && !known.has(path);
     if (mendable) await driver.remove(path);
