@@ -88,8 +88,9 @@ export async function fsck(
   }
   await checkImagesWithoutCopy(context);
   await checkCapacities(context);
+  const running = new Set(await parts.hypervisor?.list());
   report.storages += await checkPrimaryStorages(
-    { ...parts, expecting: [volumeLayers, snapshotLayers] },
+    { ...parts, expecting: [volumeLayers, snapshotLayers], running },
     inspectionOf(context),
   );
   const { database, hypervisor } = parts;

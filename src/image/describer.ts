@@ -26,6 +26,8 @@ const LOOK = 250;
 const CLAIM = 30_000;
 /** How long a file that could not be written is let be. */
 const PAUSE = 60_000;
+/** A storage with so many of them is let be as a whole. */
+const MOST_FAILED = 100;
 const BATCH = 50;
 
 export class Describer {
@@ -57,6 +59,19 @@ export class Describer {
   async describeDue(): Promise<number> {
     const now = this.#parts.clock.now();
     for (const [key, until] of this.#failed) if (until <= now) this.#failed.delete(key);
+    const reachable = await this.#parts.database.sql
+      .selectFrom('backupStorage')
+      .select('uuid')
+      .where('status', '=', 'Connected')
+      .execute();
+    let looked = 0;
+    for (const { uuid } of reachable) looked = Math.max(looked, await this.#describeOn(uuid, now));
+    return looked;
+  }
+
+  async #describeOn(storageUuid: string, now: number): Promise<number> {
+    const failed = [...this.#failed.keys()].filter((key) => key.endsWith(storageUuid)).length;
+    if (failed >= MOST_FAILED) return 0;
     const due = await this.#parts.database.sql
       .selectFrom('imageDescription as description')
       .innerJoin('imageBackupStorageRef as ref', (join) =>
@@ -64,13 +79,12 @@ export class Describer {
           .onRef('ref.imageUuid', '=', 'description.imageUuid')
           .onRef('ref.backupStorageUuid', '=', 'description.backupStorageUuid'),
       )
-      .innerJoin('backupStorage as storage', 'storage.uuid', 'ref.backupStorageUuid')
       .select(['ref.imageUuid', 'ref.backupStorageUuid', 'ref.path'])
+      .where('description.backupStorageUuid', '=', storageUuid)
       .where(isOutdated)
       .where('claimedUntil', '<=', now)
       .where('ref.status', 'in', ['Ready', 'Deleted'])
-      .where('storage.status', '=', 'Connected')
-      .limit(BATCH + this.#failed.size)
+      .limit(BATCH + failed)
       .execute();
     const some = due.filter((each) => !this.#failed.has(keyOf(each))).slice(0, BATCH);
     for (const each of some) await this.#write(each);

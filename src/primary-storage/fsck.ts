@@ -21,6 +21,8 @@ export interface ExpectedFile {
   unready?: string;
   /** Of the whole file, where that is known. */
   sha256?: string;
+  /** The virtual machine that may be writing to it. */
+  vmUuid?: string;
   /** A layer is held against what it should stand on. */
   base?: { path: string | undefined };
   /** Deletes the row, or puts it right; with the file's removal, that mends it. */
@@ -35,6 +37,8 @@ interface Parts {
   database: Database;
   primaryStorages: PrimaryStorages;
   expecting: readonly Expecting[];
+  /** Virtual machines that run: what they write to is not read. */
+  running?: ReadonlySet<string>;
 }
 
 export async function checkPrimaryStorages(parts: Parts, inspection: Inspection): Promise<number> {
@@ -60,7 +64,7 @@ export async function checkPrimaryStorages(parts: Parts, inspection: Inspection)
 }
 
 async function checkOne(
-  { database, expecting }: Parts,
+  { database, expecting, running }: Parts,
   inspection: Inspection,
   storage: PrimaryStorageRow,
   driver: PrimaryStorageDriver,
@@ -74,10 +78,16 @@ async function checkOne(
     .where('storageUuid', '=', storage.uuid)
     .execute();
   const known = new Set(trash.map(({ path }) => path));
+  /** What open jobs answer for, unfinished or not. */
+  const busy = new Set<string>();
   for (const file of lists.flat()) {
     known.add(file.path);
-    if (file.owners.some((owner) => inspection.inWork.has(owner))) continue;
-    const problem = await problemOf(file, driver, inspection.deep);
+    if (file.owners.some((owner) => inspection.inWork.has(owner))) {
+      busy.add(file.path);
+      continue;
+    }
+    const written = file.vmUuid !== undefined && running?.has(file.vmUuid) === true;
+    const problem = await problemOf(file, driver, inspection.deep && !written);
     if (!problem) continue;
     if (inspection.repair) {
       await file.mend();
@@ -89,7 +99,12 @@ async function checkOne(
   for await (const { path, size, partial } of driver.list('')) {
     inspection.count();
     const directory = path.split('/')[1] ?? '';
-    if ((known.has(path) && !partial) || inspection.inWork.has(path) || inspection.inWork.has(directory))
+    if (
+      (known.has(path) && !partial) ||
+      busy.has(path) ||
+      inspection.inWork.has(path) ||
+      inspection.inWork.has(directory)
+    )
       continue;
     const mendable = inspection.repair && !known.has(path);
     if (mendable) await driver.remove(path);
@@ -132,7 +147,7 @@ async function problemOf(
     };
   } catch (error) {
     const says = toIngotError(error).details;
-    // A guest writes to it, and what is half written is no finding.
+    // Somebody else's guest writes to it, and what is half written is no finding.
     if (/Failed to get .* lock/.test(says)) return undefined;
     return { kind: 'unsound', says };
   }

@@ -17,12 +17,13 @@ export const volumeLayers: Expecting = async (database, storageUuid) => {
       'volume.name',
       'volume.path',
       'volume.status',
+      'volume.vmInstanceUuid',
       'snapshot.path as snapshotPath',
       'entry.path as entryPath',
     ])
     .where('volume.primaryStorageUuid', '=', storageUuid)
     .execute();
-  return volumes.flatMap(({ uuid, name, path, status, snapshotPath, entryPath }) =>
+  return volumes.flatMap(({ uuid, name, path, status, vmInstanceUuid, snapshotPath, entryPath }) =>
     path === null
       ? []
       : [
@@ -31,6 +32,7 @@ export const volumeLayers: Expecting = async (database, storageUuid) => {
             what: `volume '${name}' (${uuid})`,
             owners: [uuid],
             ...(status !== 'Ready' && { unready: status }),
+            ...(vmInstanceUuid !== null && { vmUuid: vmInstanceUuid }),
             base: { path: snapshotPath ?? entryPath ?? undefined },
             mend: () =>
               database.transaction(async (tx) => {

@@ -268,6 +268,15 @@ export function backupStorageDriverContract(name: string, maker: StoreMaker): vo
       assert.deepEqual(await paths(driver, ''), ['whole']);
     });
 
+    test('lets one be removed while another beside it is given up', async ({ driver }) => {
+      for (let round = 0; round < 8; round++) {
+        await put(driver, `near/${round}/a`, randomBytes(10));
+        const writer = await driver.create(`near/${round}/b`);
+        await Promise.all([driver.remove(`near/${round}/a`), writer.abort()]);
+      }
+      assert.deepEqual(await paths(driver, ''), []);
+    });
+
     test('keeps an object of 5 GiB of zeros small, where it can', async ({ driver, allocated }, t) => {
       if (!allocated) return t.skip('this store keeps zeros like other bytes');
       const [head, chunk, chunks] = [randomBytes(MIB), new Uint8Array(MIB), 5 * 1024];

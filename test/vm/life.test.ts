@@ -1,7 +1,7 @@
 /** Virtual machines come and go, and break: QEMU is real, but nothing waits for a guest to boot. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -21,6 +21,21 @@ import { startServiceProcess } from '../support/service.ts';
 
 const MIB = 2 ** 20;
 const settings = { accelerator: 'tcg' as const, jobLease: 1 };
+
+/** The layers that a QEMU has open for writing. */
+function writtenBy(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const flags = /flags:\s+0*(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '0';
+    return path.includes('/volumes/') && (Number.parseInt(flags, 8) & 3) === 2 ? [path] : [];
+  });
+}
+
+/** Ticks that the process has used. */
+function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
 
 describe('virtual machines', () => {
   let service: Awaited<ReturnType<typeof startServiceProcess>>;
@@ -149,6 +164,30 @@ describe('virtual machines', () => {
       assert.deepEqual(await service.client.query('VmInstance'), []);
       assert.equal(existsSync(kept(resourceUuid)), false);
     }
+  });
+
+  it('write to the layer that their row names, whenever the service dies in the middle of a snapshot or a template', async () => {
+    const { uuid, rootVolumeUuid } = await create();
+    const pid = pidOf(uuid);
+    for (const delay of [0, 20, 50, 90, 150, 300]) {
+      const template = delay % 100 !== 50;
+      const job = template
+        ? await service.client.begin('CreateRootVolumeTemplateFromRootVolume', { name: 't', rootVolumeUuid })
+        : await service.client.begin('CreateVolumeSnapshot', { name: 's', volumeUuid: rootVolumeUuid });
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      await killed();
+      const { inventory } = await longResult(service.client, job);
+      assert.equal(inventory.status, 'Ready');
+      assert.equal((await vmOf(service.client, uuid)).state, 'Running');
+      const [volume] = await service.client.query('Volume', `uuid=${rootVolumeUuid}`);
+      assert.deepEqual(writtenBy(pid), [volume?.installPath], `after ${delay} ms`);
+      if (template) await service.client.call('DeleteImage', { uuid: inventory.uuid });
+    }
+    // Its guest has gone on all the while, and is not held.
+    const before = processorTime(pid);
+    await eventually('the guest to go on', async () => processorTime(pid) > before);
+    await destroy(uuid);
+    assert.deepEqual(await service.client.query('VolumeSnapshot'), []);
   });
 
   it('do not get more memory than the host has left', async () => {

@@ -144,7 +144,10 @@ async function remove(root: string, file: string): Promise<void> {
   try {
     const gone = [await unlinkIfThere(file), await unlinkIfThere(partOf(file))];
     if (!gone.includes(true)) return;
-    await syncDirectory(path.dirname(file));
+    // Who removes the last file beside this one meanwhile removes the directory too, and sees to what is above it.
+    await syncDirectory(path.dirname(file)).catch((thrown) => {
+      if (!isMissing(thrown)) throw thrown;
+    });
     await removeEmptyUpTo(root, path.dirname(file));
   } catch (thrown) {
     throw asFileError(thrown, file);

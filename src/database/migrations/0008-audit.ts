@@ -48,8 +48,8 @@ export async function up(kysely: Kysely<unknown>, syntax: Syntax): Promise<void>
       (constraint) => constraint.onDelete('cascade'),
     )
     .execute();
-  // What is to be written is few, and looked for often.
-  await sql`create index "imageDescription_outdated" on "imageDescription" ("imageUuid") where "written" < "revision"`.execute(
+  // What is to be written is looked for often: few of each storage that can be reached, however many of the others.
+  await sql`create index "imageDescription_outdated" on "imageDescription" ("backupStorageUuid", "imageUuid") where "written" < "revision"`.execute(
     kysely,
   );
   await sql`insert into "imageDescription" ("imageUuid", "backupStorageUuid", "revision", "written", "claimedUntil")

@@ -97,7 +97,8 @@ const CD_NODE = 'iso';
 export function blockNodes(disk: Disk): Record<string, unknown>[] {
   const file = `f-${shortOf(disk.uuid)}`;
   return [
-    { driver: 'file', 'node-name': file, filename: disk.file, discard: 'unmap' },
+    // Open for writing only as long as the guest writes to it, and no longer once another layer stands on it.
+    { driver: 'file', 'node-name': file, filename: disk.file, discard: 'unmap', 'auto-read-only': true },
     { driver: 'qcow2', 'node-name': nodeOf(disk.uuid), file, discard: 'unmap' },
   ];
 }
