@@ -67,6 +67,8 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await client().call('ChangeBackupStorageState', { uuid: storages[2], stateEvent: 'enable' });
       const { installPath } = await refOn(storages[1]);
       assert.equal(digest(readFileSync(installPath)), digest(stage.disks.raw));
+      const description = installPath.replace(/\.template$/, '.ingot.json');
+      await until('the new copy to be described', () => existsSync(description));
       await stage.checkAll();
     });
 
