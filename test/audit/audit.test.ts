@@ -14,11 +14,11 @@ const sha512 = (text: string) => createHash('sha512').update(text).digest('hex')
 
 it('every message that changes something is told of, and none that only asks', () => {
   const asking = messages.filter((message) => !message.mutates).map(({ name }) => name);
-  for (const name of asking) assert.match(name, /^(Query|Get|Is|Validate)/);
+  for (const name of asking) assert.match(name, /^(Query|Get|Is|Validate|Download)/);
   const changing = messages
     .filter((message) => message.mutates && message.kind === 'sync')
     .map(({ name }) => name);
-  for (const name of changing) assert.doesNotMatch(name, /^(Query|Get|Is|Validate)/);
+  for (const name of changing) assert.doesNotMatch(name, /^(Query|Get|Is|Validate|Download)/);
 });
 
 for (const kind of ['sqlite', 'postgres'] as const) {
