@@ -1,8 +1,7 @@
 /** The composition root: the only file that wires parts together. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createSecureContext, Server as TlsServer } from 'node:tls';
-import type { FastifyInstance } from 'fastify';
+import { Server as TlsServer } from 'node:tls';
 import { AccessRules } from './account/access.ts';
 import { AccessKeys } from './account/access-keys.ts';
 import { makeFirstAccount } from './account/first-account.ts';
@@ -10,23 +9,20 @@ import { accountOperations } from './account/index.ts';
 import { ownersGoWithTheirResources, ownershipHook } from './account/ownership.ts';
 import { Quotas } from './account/quotas.ts';
 import { Sessions } from './account/sessions.ts';
-import * as accountSettings from './account/settings.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { runAuditCleaner } from './audit/cleaner.ts';
-import * as auditSettings from './audit/settings.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { contentsOfAll } from './backup-storage/delete.ts';
 import { backupStorageOperations } from './backup-storage/index.ts';
 import { runPings } from './backup-storage/pings.ts';
-import * as backupStorageSettings from './backup-storage/settings.ts';
 import { messages, resources } from './catalogue.ts';
 import { type Config, egressRules, listed, splitListen } from './config.ts';
-import { type Database, openDatabase } from './database/database.ts';
+import { openDatabase } from './database/database.ts';
+import { declaredSettings } from './declared-settings.ts';
 import { makeFirstZone } from './first-start.ts';
 import { globalConfigOperations } from './global-config/index.ts';
-import type { Setting } from './global-config/setting.ts';
 import { Settings } from './global-config/settings.ts';
-import { createApp, type TlsIdentity } from './http/app.ts';
+import { createApp } from './http/app.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { WebHooks } from './http/web-hooks.ts';
 import { bootModeOfNewImages } from './image/boot-mode.ts';
@@ -37,7 +33,6 @@ import { runExpunger } from './image/expunger.ts';
 import { imageOperations } from './image/index.ts';
 import { imageQuotas } from './image/quotas.ts';
 import { runScrubber } from './image/scrubber.ts';
-import * as imageSettings from './image/settings.ts';
 import { imagesOnStorages } from './image/storage-contents.ts';
 import { ReceiveImageUpload, receiveImageUpload } from './image/upload/receive.ts';
 import { Uploads } from './image/upload/uploads.ts';
@@ -45,11 +40,11 @@ import { reportJobs } from './job/job-metrics.ts';
 import type { AnyOperation } from './job/operation.ts';
 import { JobRunner } from './job/runner.ts';
 import { systemClock } from './kernel/clock.ts';
-import { IngotError, isSystemError } from './kernel/errors.ts';
 import type { Log } from './kernel/log.ts';
 import type { Message } from './kernel/message.ts';
 import { nobodyListens, type StepListener } from './kernel/steps.ts';
 import { newUuid } from './kernel/uuid.ts';
+import { listen, readIdentity } from './listening.ts';
 import { longJobOperations } from './long-job/index.ts';
 import { progressOf } from './long-job/progress.ts';
 import { managementNodeOperations } from './management-node/index.ts';
@@ -57,24 +52,22 @@ import { Node } from './management-node/node.ts';
 import { runCacheCleaner } from './primary-storage/cache-cleaner.ts';
 import { ImageCaches } from './primary-storage/image-cache.ts';
 import { primaryStorageOperations } from './primary-storage/index.ts';
+import { runPrimaryPings } from './primary-storage/pings.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
-import * as primaryStorageSettings from './primary-storage/settings.ts';
 import { Trash } from './primary-storage/trash.ts';
 import { secretBoxOf } from './secret-key.ts';
 import { snapshotOperations } from './snapshot/index.ts';
-import * as snapshotSettings from './snapshot/settings.ts';
 import { snapshotsOnBackupStorages } from './snapshot/storage-contents.ts';
+import { closeApp, GRACE, stop } from './stopping.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
 import { Egress } from './transfer/egress.ts';
 import { KnownHosts } from './transfer/known-hosts.ts';
 import { VERSION } from './version.ts';
 import { describeHost, joinLocalHost, localHostUuid } from './vm/hosts.ts';
-import type { Hypervisor } from './vm/hypervisor.ts';
 import { vmOperations } from './vm/index.ts';
 import { LiveLayers } from './vm/live-layers.ts';
 import { qemuHypervisor } from './vm/qemu/driver.ts';
-import * as vmSettings from './vm/settings.ts';
 import { runTracer } from './vm/tracer.ts';
 import { volumeOperations } from './volume/index.ts';
 import { disksOnStorages } from './volume/storage-disks.ts';
@@ -91,25 +84,8 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** How long calls under way may take to be answered when the service stops, in milliseconds. */
-const CALLS_GRACE = 1000;
-/** How long short work may take to end when the service stops, in milliseconds. */
-const GRACE = 7000;
-/** How often the primary storages are asked whether they are there, in milliseconds. */
-const PING_INTERVAL = 60_000;
-
 /** How long the start waits to hear which storages are there, in milliseconds. */
 const FIRST_CHECK = 5000;
-
-const declaredSettings = [
-  accountSettings,
-  auditSettings,
-  backupStorageSettings,
-  imageSettings,
-  primaryStorageSettings,
-  snapshotSettings,
-  vmSettings,
-].flatMap((module) => Object.values(module) as Setting[]);
 
 /**
  * Starts the service on its data directory. Rejects, with everything let go again, where that can't be. `onStep` is
@@ -319,7 +295,7 @@ async function start(
 
   const stopping = new AbortController();
   undo.push(async () => stopping.abort());
-  void keepChecking({ primaryStorages, trash }, stopping.signal, log);
+  void runPrimaryPings(parts, stopping.signal);
   void runPings(parts, stopping.signal);
   void runCacheCleaner(parts, stopping.signal);
   void runExpunger(parts, stopping.signal);
@@ -363,91 +339,4 @@ function addOperations(
     if (!operation) throw new Error(`nothing carries out ${message.name}`);
     operations.set(message.name, { message, operation });
   }
-}
-
-/** SYS.1007 where one of the two files is not named, can't be read, or does not go with the other. */
-function readIdentity({ tlsCertificate, tlsKey }: Config): TlsIdentity | undefined {
-  if (tlsCertificate === '' && tlsKey === '') return undefined;
-  const given = tlsCertificate === '' ? '--tls-key' : tlsKey === '' ? '--tls-certificate' : undefined;
-  if (given !== undefined) {
-    throw new IngotError('SYS.1007', `${given} is given alone; https needs --tls-certificate and --tls-key`);
-  }
-  try {
-    const identity = { cert: readFileSync(tlsCertificate, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
-    createSecureContext(identity);
-    return identity;
-  } catch (cause) {
-    const reason = isSystemError(cause) ? cause.message : String(cause);
-    throw new IngotError(
-      'SYS.1007',
-      `the certificate ${tlsCertificate} and the key ${tlsKey} can't be used: ${reason}`,
-      {
-        elaboration:
-          'Both are to be PEM files that the service may read, and the key that of the certificate.',
-      },
-    );
-  }
-}
-
-async function listen(app: FastifyInstance, where: string, scheme: 'http' | 'https'): Promise<string> {
-  const { host, port } = splitListen(where);
-  try {
-    const address = await app.listen({ host, port });
-    return address.replace(/^\w+/, scheme).replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]');
-  } catch (cause) {
-    const reason =
-      isSystemError(cause) && cause.code === 'EADDRINUSE'
-        ? 'something else listens there already'
-        : (cause as Error).message;
-    throw new IngotError('SYS.1006', `listening on ${where} is not possible: ${reason}`, {
-      cause,
-      elaboration: 'Give another address with --listen HOST:PORT or INGOT_LISTEN.',
-    });
-  }
-}
-
-async function keepChecking(
-  { primaryStorages, trash }: { primaryStorages: PrimaryStorages; trash: Trash },
-  signal: AbortSignal,
-  log: Log,
-): Promise<void> {
-  while (!signal.aborted) {
-    await delay(PING_INTERVAL, undefined, { signal, ref: false }).catch(() => {});
-    if (signal.aborted) return;
-    await primaryStorages
-      .check()
-      .catch((error) => log.error({ err: error }, 'checking the primary storages failed'));
-    await trash.empty();
-  }
-}
-
-async function stop(parts: {
-  app: FastifyInstance;
-  runner: JobRunner;
-  node: Node;
-  storages: BackupStorages;
-  primaryStorages: PrimaryStorages;
-  hypervisor: Hypervisor;
-  database: Database;
-  config: Config;
-  stopping: AbortController;
-  describing: Promise<void>;
-}): Promise<void> {
-  parts.stopping.abort();
-  await closeApp(parts.app);
-  await parts.runner.stop(GRACE);
-  await parts.node.stop();
-  await Promise.race([parts.describing, delay(CALLS_GRACE, undefined, { ref: false })]);
-  await parts.storages.close();
-  await parts.primaryStorages.close();
-  await parts.hypervisor.close();
-  await parts.database.close();
-  await parts.config.data.unlock();
-}
-
-/** Lets calls under way be answered, for as long as that is bearable. */
-async function closeApp(app: FastifyInstance): Promise<void> {
-  const late = setTimeout(() => app.server.closeAllConnections(), CALLS_GRACE);
-  await app.close();
-  clearTimeout(late);
 }

@@ -1,4 +1,5 @@
-import { boolean, bytes, choice, integer, json, list, optional, text, uuid } from '../kernel/field.ts';
+/** Messages about accounts and their sessions. */
+import { boolean, choice, integer, json, optional, text, uuid } from '../kernel/field.ts';
 import {
   answerOf,
   CREATION_PARAMETERS,
@@ -10,12 +11,14 @@ import {
 } from '../kernel/message.ts';
 import { DESCRIPTION, NAME } from '../kernel/properties.ts';
 import { Account, Session } from './account.ts';
-import { AccessKey, AccountResourceRef, Quota, SharedResource } from './owner.ts';
+
+export * from './access-key-messages.ts';
+export * from './quota-messages.ts';
+export * from './sharing-messages.ts';
 
 const zstackPackage = 'org.zstack.header.identity';
 const aboutAccount = { resource: Account, zstackPackage };
 const aboutSession = { resource: Session, zstackPackage };
-const aboutOwner = { resource: AccountResourceRef, zstackPackage };
 
 const PASSWORD = text('SHA-512 of the password, lower-case hex.', {
   secret: true,
@@ -179,196 +182,4 @@ export const DeleteAccount = defineMessage({
   parameters: { uuid: ACCOUNT, ...DELETION_PARAMETERS },
   answer: nothing,
   successIfMissing: true,
-});
-
-const RESOURCES = list('The resources.', uuid(''), { max: 1000 });
-const RECEIVERS = list('Accounts that may use them, or no longer.', uuid('', { references: 'Account' }), {
-  optional: true,
-  min: 0,
-});
-
-export const ShareResource = defineMessage({
-  ...aboutOwner,
-  name: 'ShareResource',
-  doc: 'Lets accounts, or everybody, see and use resources that are not theirs.',
-  source: 'zstack-api.md 3.8',
-  caller: 'admin',
-  kind: 'change',
-  route: 'PUT /accounts/resources/actions',
-  parameters: {
-    resourceUuids: RESOURCES,
-    accountUuids: RECEIVERS,
-    toPublic: boolean('Whether everybody may.', { default: false }),
-  },
-  answer: nothing,
-});
-
-export const RevokeResourceSharing = defineMessage({
-  ...aboutOwner,
-  name: 'RevokeResourceSharing',
-  doc: 'Takes back what ShareResource gave.',
-  source: 'zstack-api.md 3.8',
-  caller: 'admin',
-  kind: 'change',
-  route: 'PUT /accounts/resources/actions',
-  parameters: {
-    resourceUuids: RESOURCES,
-    accountUuids: RECEIVERS,
-    toPublic: boolean('Whether what everybody got is taken back.', { default: false }),
-    all: boolean('Take back all sharing, whoever got it.', { default: false }),
-  },
-  answer: nothing,
-});
-
-export const ChangeResourceOwner = defineMessage({
-  ...aboutOwner,
-  name: 'ChangeResourceOwner',
-  doc: "Gives a resource to another account, as far as that one's quotas go.",
-  source: 'zstack-api.md 3.8',
-  caller: 'admin',
-  kind: 'change',
-  route: 'POST /account/{accountUuid}/resources',
-  parameters: {
-    accountUuid: uuid('Whose it is to be.', { references: 'Account' }),
-    resourceUuid: uuid('The resource.'),
-  },
-  answer: inventoryOf(AccountResourceRef),
-});
-
-export const QuerySharedResource = defineQuery(SharedResource, {
-  route: 'GET /accounts/resources',
-  source: 'zstack-api.md 3.8',
-  caller: 'admin',
-  byUuid: false,
-  zstackPackage,
-});
-
-export const QueryAccountResourceRef = defineQuery(AccountResourceRef, {
-  route: 'GET /accounts/resources/refs',
-  source: 'zstack-api.md 3.8',
-  byUuid: false,
-  zstackPackage,
-});
-
-export const GetResourceAccount = defineMessage({
-  ...aboutOwner,
-  name: 'GetResourceAccount',
-  doc: 'Says whose resources are.',
-  source: 'zstack-api.md 3.8',
-  caller: 'account',
-  kind: 'sync',
-  route: 'GET /resources/accounts',
-  parameters: { resourceUuids: RESOURCES },
-  answer: answerOf({
-    inventories: json<Record<string, unknown>>('Resource uuid → its account; for those the caller may see.'),
-  }),
-});
-
-export const UpdateQuota = defineMessage({
-  resource: Quota,
-  zstackPackage,
-  name: 'UpdateQuota',
-  doc: 'Sets how much of something an account may have.',
-  source: 'zstack-api.md 3.8',
-  caller: 'admin',
-  kind: 'change',
-  route: 'PUT /accounts/quotas/actions',
-  parameters: {
-    identityUuid: uuid('The account.', { references: 'Account' }),
-    name: text('Of what, such as image.num.', { max: 255 }),
-    value: bytes('The most: a count, or bytes where the name ends in .size.'),
-  },
-  answer: inventoryOf(Quota),
-});
-
-export const QueryQuota = defineQuery(Quota, {
-  route: 'GET /accounts/quotas',
-  source: 'zstack-api.md 3.8',
-  zstackPackage,
-});
-
-export const GetAccountQuotaUsage = defineMessage({
-  resource: Quota,
-  zstackPackage,
-  name: 'GetAccountQuotaUsage',
-  doc: 'Says how much of each quota an account has used.',
-  source: 'zstack-api.md 3.8',
-  caller: 'account',
-  kind: 'sync',
-  route: 'GET /accounts/quota/{uuid}/usages',
-  parameters: { uuid: ACCOUNT },
-  answer: answerOf({
-    usages: json<{ name: string; total: number; used: number }[]>('One for each quota: name, total, used.'),
-  }),
-});
-
-const aboutKey = { resource: AccessKey, zstackPackage: 'org.zstack.accessKey' };
-
-/** Answers at once, unlike ZStack's, so that the secret is told and not kept in a job's row. */
-export const CreateAccessKey = defineMessage({
-  ...aboutKey,
-  name: 'CreateAccessKey',
-  doc: 'Makes an access key. Its secret is in this answer and nowhere else.',
-  source: 'zstack-api.md 1.4',
-  caller: 'account',
-  kind: 'sync',
-  route: 'POST /accesskeys',
-  parameters: {
-    accountUuid: uuid("Whose calls it shall sign; the caller's own by default.", {
-      references: 'Account',
-      access: 'change',
-      optional: true,
-    }),
-    userUuid: uuid('Without effect; an account has no further users.', { optional: true }),
-    description: DESCRIPTION,
-    AccessKeyID: text('What calls shall name it by; made up by default.', {
-      min: 10,
-      max: 20,
-      optional: true,
-      rule: { says: '10 to 20 letters and digits', test: (id) => /^[0-9A-Za-z]{10,20}$/.test(id) },
-    }),
-    AccessKeySecret: text('The secret; made up by default, which is better.', {
-      min: 10,
-      max: 40,
-      optional: true,
-      secret: true,
-      rule: { says: '10 to 40 letters and digits', test: (id) => /^[0-9A-Za-z]{10,40}$/.test(id) },
-    }),
-  },
-  answer: inventoryOf(AccessKey),
-  zstackAnswer: 'APICreateAccessKeyEvent',
-});
-
-export const QueryAccessKey = defineQuery(AccessKey, {
-  route: 'GET /accesskeys',
-  source: 'zstack-api.md 1.4',
-  zstackPackage: aboutKey.zstackPackage,
-});
-
-export const DeleteAccessKey = defineMessage({
-  ...aboutKey,
-  name: 'DeleteAccessKey',
-  doc: 'Deletes an access key; nothing signed with it is taken any longer.',
-  source: 'zstack-api.md 1.4',
-  caller: 'account',
-  kind: 'change',
-  route: 'DELETE /accesskeys/{uuid}',
-  parameters: { uuid: uuid('The access key.', { references: 'AccessKey' }), ...DELETION_PARAMETERS },
-  answer: nothing,
-  successIfMissing: true,
-});
-
-export const ChangeAccessKeyState = defineMessage({
-  ...aboutKey,
-  name: 'ChangeAccessKeyState',
-  doc: 'Puts an access key into use or takes it out of use.',
-  source: 'zstack-api.md 1.4',
-  caller: 'account',
-  kind: 'change',
-  route: 'PUT /accesskeys/{uuid}/actions',
-  parameters: {
-    uuid: uuid('The access key.', { references: 'AccessKey' }),
-    stateEvent: choice('What to do.', { enable: 'state becomes Enabled', disable: 'state becomes Disabled' }),
-  },
-  answer: inventoryOf(AccessKey),
 });

@@ -43,6 +43,14 @@ export const GUEST_OS_TYPE = text('Free text on the operating system, such as Ce
   optional: true,
 });
 
+/** Of calls; an inventory says it in words of its own. */
+export const SYSTEM = boolean('Whether only appliance virtual machines are made from it.');
+
+export const VIRTIO = boolean('Whether the guest has virtio drivers; by default as its platform says.', {
+  since: '4.1.2',
+  optional: true,
+});
+
 export const Image = defineResource({
   name: 'Image',
   doc: "A template of a virtual machine's file system, or an ISO to install one from.",

@@ -22,18 +22,14 @@ import {
   nothing,
 } from '../kernel/message.ts';
 import { DESCRIPTION, NAME } from '../kernel/properties.ts';
-import { ARCHITECTURE, FORMAT, GUEST_OS_TYPE, Image, MEDIA_TYPE, PLATFORM } from './image.ts';
+import { ARCHITECTURE, FORMAT, GUEST_OS_TYPE, Image, MEDIA_TYPE, PLATFORM, SYSTEM, VIRTIO } from './image.ts';
 
 export * from './moving-messages.ts';
+export * from './template-messages.ts';
 
 const about = { resource: Image, zstackPackage: 'org.zstack.header.image' };
 
 const IMAGE = uuid('The image.', { references: 'Image' });
-const SYSTEM = boolean('Whether only appliance virtual machines are made from it.');
-const VIRTIO = boolean('Whether the guest has virtio drivers; by default as its platform says.', {
-  since: '4.1.2',
-  optional: true,
-});
 
 function hexDigest(algorithm: string, digits: number) {
   return text(`${algorithm} that the bytes must have, in hex; another one is an error.`, {
@@ -292,38 +288,6 @@ export const GetCandidateBackupStorageForCreatingImageFromVolumeSnapshot = defin
   },
 });
 
-const TEMPLATE = {
-  name: NAME,
-  description: DESCRIPTION,
-  backupStorageUuids: list(
-    'Backup storages to keep it on; one that can take it is chosen at random by default.',
-    uuid('', { references: 'BackupStorage' }),
-    { optional: true, max: 100 },
-  ),
-  ...CREATION_PARAMETERS,
-};
-
-const ROOT_TEMPLATE = {
-  ...TEMPLATE,
-  platform: optional(PLATFORM, "What runs in it; by default as the volume's image says, else Linux."),
-  guestOsType: optional(GUEST_OS_TYPE, "The operating system; by default as the volume's image says."),
-  architecture: optional(ARCHITECTURE, "Processor it runs on; by default as the volume's image says."),
-  system: defaulted(SYSTEM, false),
-  virtio: VIRTIO,
-};
-
-export const CreateRootVolumeTemplateFromRootVolume = defineMessage({
-  ...about,
-  name: 'CreateRootVolumeTemplateFromRootVolume',
-  doc: 'Makes an image of a root volume, which stands alone. Succeeds when at least one backup storage has it.',
-  source: 'image chapter, Create RootVolumeTemplate From Root Volume',
-  caller: 'account',
-  kind: 'job',
-  route: 'POST /images/root-volume-templates/from/volumes/{rootVolumeUuid}',
-  parameters: { ...ROOT_TEMPLATE, rootVolumeUuid: uuid('The root volume.', { references: 'Volume' }) },
-  answer: inventoryOf(Image),
-});
-
 export const RebuildFromStorage = defineMessage({
   ...about,
   name: 'RebuildFromStorage',
@@ -344,40 +308,4 @@ export const RebuildFromStorage = defineMessage({
     known: integer('Copies that were known before.', { unit: 'count' }),
     refused: json<{ path: string; reason: string }[]>('Descriptions that were not taken, and why.'),
   }),
-});
-
-export const CreateRootVolumeTemplateFromVolumeSnapshot = defineMessage({
-  ...about,
-  name: 'CreateRootVolumeTemplateFromVolumeSnapshot',
-  doc: 'Makes an image of a snapshot of a root volume, which stands alone. Succeeds when at least one backup storage has it.',
-  source: 'image chapter, Create RootVolumeTemplate From Volume Snapshot',
-  caller: 'account',
-  kind: 'job',
-  route: 'POST /images/root-volume-templates/from/volume-snapshots/{snapshotUuid}',
-  parameters: { ...ROOT_TEMPLATE, snapshotUuid: uuid('The snapshot.', { references: 'VolumeSnapshot' }) },
-  answer: inventoryOf(Image),
-});
-
-export const CreateDataVolumeTemplateFromVolume = defineMessage({
-  ...about,
-  name: 'CreateDataVolumeTemplateFromVolume',
-  doc: 'Makes an image for data volumes of a volume, root or data, which stands alone. Succeeds when at least one backup storage has it.',
-  source: 'image chapter, Create DataVolumeTemplate From Volume',
-  caller: 'account',
-  kind: 'job',
-  route: 'POST /images/data-volume-templates/from/volumes/{volumeUuid}',
-  parameters: { ...TEMPLATE, volumeUuid: uuid('The volume.', { references: 'Volume' }) },
-  answer: inventoryOf(Image),
-});
-
-export const CreateDataVolumeTemplateFromVolumeSnapshot = defineMessage({
-  ...about,
-  name: 'CreateDataVolumeTemplateFromVolumeSnapshot',
-  doc: 'Makes an image for data volumes of a snapshot, which stands alone. Succeeds when at least one backup storage has it.',
-  source: 'zstack-api.md 2.1',
-  caller: 'account',
-  kind: 'job',
-  route: 'POST /images/data-volume-templates/from/volume-snapshots/{snapshotUuid}',
-  parameters: { ...TEMPLATE, snapshotUuid: uuid('The snapshot.', { references: 'VolumeSnapshot' }) },
-  answer: inventoryOf(Image),
 });

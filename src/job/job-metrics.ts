@@ -1,8 +1,15 @@
-import { Gauge } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
 import type { Database } from '../database/database.ts';
 import { metrics } from '../kernel/metrics.ts';
 
 const STATES = ['Waiting', 'Running', 'Canceling', 'Succeeded', 'Canceled', 'Failed'] as const;
+
+export const jobsEnded = new Counter({
+  name: 'ingot_jobs_ended_total',
+  help: 'Asynchronous calls ended, by message and outcome.',
+  labelNames: ['message', 'state'],
+  registers: [metrics],
+});
 
 /** How many jobs there are in each state, asked of the database whenever the metrics are read. */
 export function reportJobs(database: Database): void {

@@ -3,31 +3,29 @@
  * processes on the same database take over what a dead one leaves.
  */
 
-import { Counter } from 'prom-client';
 import type { Database, SqlTransaction } from '../database/database.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
-import { type ErrorBody, fromErrorBody, IngotError, toIngotError } from '../kernel/errors.ts';
+import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
-import { metrics } from '../kernel/metrics.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import { tellOfCreation } from './creation.ts';
+import { jobsEnded } from './job-metrics.ts';
 import { JobRows } from './job-rows.ts';
 import { type JobResult, type LongJobRow, messageNameOf } from './long-job.ts';
-import { Meter } from './meter.ts';
 import {
   type AnyOperation,
   type Call,
   type ChangeOperation,
   type CreationHook,
-  type Job,
   JobCancelled,
   type JobOperation,
-  JobTimedOut,
   type Journal,
   LeaseLost,
-  type Progress,
   ServiceStopping,
 } from './operation.ts';
+import { type JobProgress, percentOf, type Running, runningOf } from './running.ts';
+import { workOff } from './work.ts';
 
 export interface JobSettings {
   /** How long a lease holds, in milliseconds. It is renewed three times as often. */
@@ -57,31 +55,7 @@ interface Parts {
   secrets?: SecretBox;
 }
 
-interface Running {
-  readonly row: LongJobRow;
-  readonly stop: AbortController;
-  readonly meter: Meter;
-  progress: Progress;
-  ended: Promise<void>;
-}
-
-export interface JobProgress extends Progress {
-  /** Bytes a second over the last few seconds. */
-  rate: number;
-  percent: number;
-}
-
-/** Starts without getting ahead after which a job is given up: it would only kill its process again. */
-const MOST_ATTEMPTS = 10;
-const UNDO_ATTEMPTS = 5;
 const HOUR = 3_600_000;
-
-const ended = new Counter({
-  name: 'ingot_jobs_ended_total',
-  help: 'Asynchronous calls ended, by message and outcome.',
-  labelNames: ['message', 'state'],
-  registers: [metrics],
-});
 
 export class JobRunner {
   readonly #parts: Parts;
@@ -129,7 +103,7 @@ export class JobRunner {
     const accept = async () => {
       const row = await this.#parts.database.transaction(async (tx) => {
         const { target, checkpoint } = await (operation as JobOperation<Message>).admit(call, tx);
-        if (target !== undefined) await this.#created('begin', tx, call, target);
+        if (target !== undefined) await tellOfCreation(this.#parts.onCreate, 'begin', tx, call, target);
         await this.#parts.journal?.accepted(tx, call, 'Running', target);
         return this.#rows.insert(tx, call, state, { targetResourceUuid: target ?? null, checkpoint });
       });
@@ -200,19 +174,13 @@ export class JobRunner {
     await this.#parts.database.transaction(async (tx) => {
       const answer = await operation(call, tx, (action) => after.push(action));
       const made = (answer as { inventory?: { uuid?: unknown } }).inventory?.uuid;
-      if (typeof made === 'string') await this.#created('begin', tx, call, made);
+      if (typeof made === 'string') await tellOfCreation(this.#parts.onCreate, 'begin', tx, call, made);
       await this.#parts.journal?.accepted(tx, call, 'Succeeded', typeof made === 'string' ? made : undefined);
       const result: JobResult = { answer };
       await this.#rows.insertDone(tx, call, JSON.stringify(result));
     });
-    ended.inc({ message: call.message.name, state: 'Succeeded' });
+    jobsEnded.inc({ message: call.message.name, state: 'Succeeded' });
     for (const action of after) action();
-  }
-
-  async #created(step: 'begin' | 'end', tx: SqlTransaction, call: Call, uuid: string): Promise<void> {
-    const { creates, resource } = call.message;
-    if (!creates || !resource) return;
-    for (const hook of this.#parts.onCreate ?? []) await hook[step]?.(tx, { call, resource, uuid });
   }
 
   #isFull(): boolean {
@@ -258,19 +226,13 @@ export class JobRunner {
   }
 
   #launch(row: LongJobRow): void {
-    const running: Running = {
-      row,
-      stop: new AbortController(),
-      meter: new Meter(this.#parts.clock),
-      progress: {
-        bytesDone: row.bytesDone,
-        ...(row.bytesTotal !== null && { bytesTotal: row.bytesTotal }),
-        bytesResumed: row.bytesResumed,
-      },
-      ended: Promise.resolve(),
-    };
+    const running = runningOf(row, this.#parts.clock);
     this.#running.set(row.uuid, running);
-    running.ended = this.#work(running).then(
+    running.ended = workOff(running, {
+      ...this.#parts,
+      rows: this.#rows,
+      isStopping: () => this.#stopping,
+    }).then(
       () => {
         this.#forget(row.uuid);
         (this.#operationOf(messageNameOf(row)) as JobOperation<Message>).ended?.();
@@ -288,155 +250,6 @@ export class JobRunner {
   #forget(uuid: string): void {
     this.#running.delete(uuid);
     this.#takeUpSoon();
-  }
-
-  async #work(running: Running): Promise<void> {
-    const { row } = running;
-    const log = this.#parts.log.child({ job: row.uuid, message: messageNameOf(row) });
-    const operation = this.#operationOf(messageNameOf(row)) as JobOperation<Message>;
-    const job = this.#jobFor(running);
-    let error: IngotError;
-    if (row.state === 'Canceling') {
-      error = errorIn(row.jobResult) ?? cancelled();
-    } else if (row.attempts > MOST_ATTEMPTS) {
-      error = new IngotError(
-        'LONG_JOB.1002',
-        `the job was begun ${row.attempts - 1} times and never got ahead; it is given up`,
-      );
-    } else {
-      if (row.attempts > 1) log.info({ attempt: row.attempts }, 'going on with a job');
-      const alarm = alarmAt(row.deadline, this.#parts.clock, running.stop);
-      try {
-        const lastStep = await operation.run(job);
-        await this.#end(running, 'Succeeded', async (tx) => {
-          const answer = await lastStep(tx);
-          if (row.targetResourceUuid !== null)
-            await this.#created('end', tx, job.call, row.targetResourceUuid);
-          return { answer };
-        });
-        log.info('job done');
-        return;
-      } catch (thrown) {
-        if (running.stop.signal.reason instanceof ServiceStopping && !(thrown instanceof JobCancelled)) {
-          log.info('job left for the next start');
-          return this.#rows.release(row.uuid);
-        }
-        const lost = thrown instanceof LeaseLost || running.stop.signal.reason instanceof LeaseLost;
-        if (lost && !(await this.#rows.isHeldAndCancelled(row.uuid))) {
-          log.warn('another process has taken the job');
-          return;
-        }
-        const stopped = running.stop.signal.aborted || lost;
-        const late = running.stop.signal.reason instanceof JobTimedOut;
-        error = late ? timedOut(row) : stopped ? cancelled() : toIngotError(thrown);
-        if (error.code === 'SYS.1000') log.error({ err: thrown }, 'job failed unexpectedly');
-        else log.warn({ code: error.code, details: error.details }, 'job failed');
-      } finally {
-        clearTimeout(alarm);
-      }
-    }
-    await this.#undo(running, operation, job, error);
-  }
-
-  /** Takes a failed or cancelled job's work back, and ends it with the error. */
-  async #undo(
-    running: Running,
-    operation: JobOperation<Message>,
-    job: Job,
-    error: IngotError,
-  ): Promise<void> {
-    const { row } = running;
-    const state = error.code === 'SYS.1017' ? 'Canceled' : 'Failed';
-    const body: ErrorBody = error.toBody();
-    // From here on, a death leads to the undoing and not to the work again.
-    await this.#rows.write(row.uuid, { state: 'Canceling', jobResult: JSON.stringify({ error: body }) });
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const lastStep = await operation.undo(job);
-        await this.#end(running, state, async (tx) => {
-          await lastStep(tx);
-          return { error: body };
-        });
-        return;
-      } catch (thrown) {
-        if (thrown instanceof LeaseLost) return;
-        this.#parts.log.error({ job: row.uuid, err: thrown, attempt }, 'undoing a job failed');
-        if (this.#stopping) return this.#rows.release(row.uuid);
-        if (attempt < UNDO_ATTEMPTS) {
-          await sleep(250 * 4 ** attempt);
-          continue;
-        }
-        const left = `${body.details}; and cleaning up failed: ${toIngotError(thrown).details} ('ingot fsck --repair' removes what is left)`;
-        await this.#end(running, state, async () => ({ error: { ...body, details: left } }));
-        return;
-      }
-    }
-  }
-
-  #jobFor(running: Running): Job {
-    const { row } = running;
-    const name = messageNameOf(row);
-    const operation = this.#parts.operations.get(name);
-    if (!operation) throw new IngotError('SYS.1008', `there is no message '${name}'`);
-    const saved = { checkpoint: row.checkpoint };
-    const call = {
-      id: row.uuid,
-      message: operation.message,
-      parameters: this.#rows.parametersOf(row),
-      caller: { accountUuid: row.accountUuid, admin: true },
-    } as Call;
-    return {
-      call,
-      get checkpoint() {
-        return saved.checkpoint;
-      },
-      signal: running.stop.signal,
-      report: (progress) => {
-        running.progress = progress;
-        running.meter.note(progress.bytesDone);
-      },
-      save: async (checkpoint) => {
-        // Getting ahead wipes the slate of starts.
-        const changes = { checkpoint: JSON.stringify(checkpoint), attempts: 1 };
-        await this.#rows.write(row.uuid, changes).catch((error) => {
-          // The work must know before it cleans up after itself: what it would remove is another's now.
-          if (error instanceof LeaseLost) running.stop.abort(error);
-          throw error;
-        });
-        saved.checkpoint = checkpoint;
-      },
-    };
-  }
-
-  /** The operation's last step and the job's end, or neither. */
-  async #end(
-    running: Running,
-    state: 'Succeeded' | 'Canceled' | 'Failed',
-    lastStep: (tx: SqlTransaction) => Promise<JobResult>,
-  ): Promise<void> {
-    const { database, clock } = this.#parts;
-    const { row, progress } = running;
-    await database.transaction(async (tx) => {
-      const result = await lastStep(tx);
-      await this.#rows.write(
-        row.uuid,
-        {
-          state,
-          jobResult: JSON.stringify(result),
-          progress: state === 'Succeeded' ? 100 : percentOf(progress),
-          bytesDone: progress.bytesDone,
-          bytesTotal: progress.bytesTotal ?? null,
-          bytesResumed: progress.bytesResumed ?? 0,
-          executeTime: Math.round((clock.now() - (row.startDate ?? clock.now())) / 1000),
-          leaseUntil: null,
-          parameters: null,
-          checkpoint: null,
-        },
-        { on: tx, expected: state === 'Succeeded' ? 'Running' : 'Canceling' },
-      );
-      await this.#parts.journal?.ended(tx, row.uuid, state, result);
-    });
-    ended.inc({ message: messageNameOf(row), state });
   }
 
   /** Renews leases, writes progress, notices what other processes did, takes up what dead ones left. */
@@ -471,39 +284,4 @@ export class JobRunner {
       }
     }
   }
-}
-
-function percentOf({ bytesDone, bytesTotal }: Progress): number {
-  if (!bytesTotal) return 0;
-  return Math.min(99, Math.floor((bytesDone / bytesTotal) * 100));
-}
-
-/** Timers hold 2^31 milliseconds at most; a later deadline is met by a later start. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-function alarmAt(
-  deadline: number | null,
-  clock: Clock,
-  stop: AbortController,
-): ReturnType<typeof setTimeout> | undefined {
-  if (deadline === null || deadline - clock.now() > LONGEST_TIMER) return undefined;
-  const ring = () => stop.abort(new JobTimedOut('the call has taken longer than it may'));
-  return setTimeout(ring, Math.max(0, deadline - clock.now()));
-}
-
-function timedOut({ deadline, createDate }: LongJobRow): IngotError {
-  const seconds = Math.round(((deadline ?? createDate) - createDate) / 1000);
-  return new IngotError('SYS.1001', `the call has taken longer than the ${seconds} s it was given`, {
-    elaboration: 'What it had begun is gone. Give it more time with the header X-API-Timeout, in seconds.',
-  });
-}
-
-function cancelled(): IngotError {
-  return new IngotError('SYS.1017', 'the job was cancelled; what it had begun is gone');
-}
-
-function errorIn(jobResult: string | null): IngotError | undefined {
-  if (jobResult === null) return undefined;
-  const result: JobResult = JSON.parse(jobResult);
-  return 'error' in result ? fromErrorBody(result.error) : undefined;
 }

@@ -1,3 +1,5 @@
+import { IngotError, isSystemError, toIngotError } from './errors.ts';
+
 /** What `ingot fsck` finds; each folder looks after what it keeps. */
 export interface Finding {
   kind:
@@ -30,3 +32,23 @@ export interface Inspection {
   /** Counts a file that was looked at. */
   count(): void;
 }
+
+/** Notes the finding, and with `repair` mends it first; where its storage does not let it be mended, it is left. */
+export async function findAndMend(
+  { repair, find }: Inspection,
+  kind: Finding['kind'],
+  sentence: string,
+  mend: () => Promise<unknown>,
+): Promise<void> {
+  if (!repair) return find(kind, sentence);
+  try {
+    await mend();
+  } catch (error) {
+    if (!isStoragesOwn(error)) throw error;
+    return find(kind, `${sentence}; it is left: ${toIngotError(error).details}`);
+  }
+  find(kind, sentence, true);
+}
+
+/** What a storage says of itself; anything else is a fault of the database or of ours. */
+export const isStoragesOwn = (error: unknown) => error instanceof IngotError || isSystemError(error);

@@ -5,14 +5,14 @@
 import { createHash } from 'node:crypto';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { Database } from '../database/database.ts';
-import { noReadableCopy, readableImage } from '../image/ready-copies.ts';
+import { noReadableCopy, type ReadableImage, readableImage } from '../image/ready-copies.ts';
 import { type Progress, ServiceStopping } from '../job/operation.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
-import { bornAt } from '../kernel/properties.ts';
 import { fetchImage } from './fetch-image.ts';
-import type { PrimaryStorageRow } from './primary-storage.ts';
+import { type CacheKey, ImageCacheRows } from './image-cache-rows.ts';
+import type { ImageCacheRow, PrimaryStorageRow } from './primary-storage.ts';
 import type { PrimaryStorages } from './primary-storages.ts';
 
 /** What a volume can stand on. */
@@ -53,11 +53,13 @@ export function cachePath(imageUuid: string): string {
 
 export class ImageCaches {
   readonly #parts: Parts;
+  readonly #rows: ImageCacheRows;
   /** What this process is doing, by storage and image. */
   readonly #works = new Map<string, Work>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#rows = new ImageCacheRows(parts);
   }
 
   /**
@@ -65,37 +67,38 @@ export class ImageCaches {
    * @throws IngotError saying why none of the image's copies can be had
    */
   async require(storageUuid: string, imageUuid: string, asking: Asking): Promise<CachedImage> {
-    const key = `${storageUuid}/${imageUuid}`;
+    const key = { primaryStorageUuid: storageUuid, imageUuid };
+    const name = `${storageUuid}/${imageUuid}`;
     for (;;) {
       asking.signal.throwIfAborted();
-      const entry = await this.#entry(storageUuid, imageUuid);
-      if (entry?.state === 'ready' && !this.#works.has(key)) {
+      const entry = await this.#rows.find(key);
+      if (entry?.state === 'ready' && !this.#works.has(name)) {
         const driver = await this.#parts.primaryStorages.driver(storageUuid);
         if ((await driver.fingerprint(entry.path)) === entry.fingerprint) return entry;
       }
-      let work = this.#works.get(key);
+      let work = this.#works.get(name);
       if (!work) {
-        work = this.#begin(storageUuid, imageUuid, asking);
-        this.#works.set(key, work);
-        const forget = () => this.#works.delete(key);
+        work = this.#begin(key, asking);
+        this.#works.set(name, work);
+        const forget = () => this.#works.delete(name);
         work.done.then(forget, forget);
       }
-      await this.#join(work, storageUuid, imageUuid, asking);
+      await this.#join(work, key, asking);
     }
   }
 
-  #begin(storageUuid: string, imageUuid: string, asking: Asking): Work {
+  #begin(key: CacheKey, asking: Asking): Work {
     const stop = new AbortController();
     const crowd = new Set<Asking>([asking]);
     const report = (progress: Progress) => {
       for (const each of crowd) each.report?.(progress);
     };
-    const done = this.#provide(storageUuid, imageUuid, asking.id, stop.signal, report);
+    const done = this.#provide(key, asking.id, stop.signal, report);
     return { done, stop, asking: crowd };
   }
 
   /** Waits with others; whoever is cancelled leaves, and the last one to leave stops the work. */
-  async #join(work: Work, storageUuid: string, imageUuid: string, asking: Asking): Promise<void> {
+  async #join(work: Work, key: CacheKey, asking: Asking): Promise<void> {
     work.asking.add(asking);
     const { signal } = asking;
     let leave: (() => void) | undefined;
@@ -113,7 +116,7 @@ export class ImageCaches {
       if (!next) {
         work.stop.abort(signal.reason);
         await work.done.catch(() => {});
-      } else await this.#handOver(storageUuid, imageUuid, asking.id, next.id);
+      } else await this.#rows.handOver(key, asking.id, next.id);
       throw signal.reason;
     } finally {
       if (leave) signal.removeEventListener('abort', leave);
@@ -121,71 +124,48 @@ export class ImageCaches {
     }
   }
 
-  /** Another job answers for the fetching, now that the one that began it ends. */
-  async #handOver(storageUuid: string, imageUuid: string, from: string, to: string): Promise<void> {
-    await this.#parts.database.sql
-      .updateTable('imageCache')
-      .set({ jobUuid: to })
-      .where('primaryStorageUuid', '=', storageUuid)
-      .where('imageUuid', '=', imageUuid)
-      .where('jobUuid', '=', from)
-      .execute();
-  }
-
   /** Fulfilled when the entry is ready, by our doing or another process's. */
   async #provide(
-    storageUuid: string,
-    imageUuid: string,
+    key: CacheKey,
     job: string,
     signal: AbortSignal,
     report: (progress: Progress) => void,
   ): Promise<void> {
-    const { log } = this.#parts;
+    const { primaryStorageUuid: storage, imageUuid: image } = key;
     for (;;) {
       signal.throwIfAborted();
-      const entry = await this.#entry(storageUuid, imageUuid);
+      const entry = await this.#rows.find(key);
       if (entry?.state === 'ready') {
-        if (await this.#isIntact(storageUuid, entry)) return;
-        log.warn(
-          { storage: storageUuid, image: imageUuid },
-          'an image in the cache was damaged; fetching it anew',
-        );
-        if (await this.#claim(entry.id, 'ready', entry.jobUuid, job)) {
-          return this.#fetch(storageUuid, imageUuid, { signal, report, keepEntry: true });
+        if (await this.#isIntact(entry)) return;
+        this.#parts.log.warn({ storage, image }, 'an image in the cache was damaged; fetching it anew');
+        if (await this.#rows.claim(entry, job)) {
+          return this.#fetch(key, { signal, report, keepEntry: true });
         }
       } else if (!entry) {
-        if (await this.#insert(storageUuid, imageUuid, job)) {
-          return this.#fetch(storageUuid, imageUuid, { signal, report, keepEntry: false });
+        if (await this.#insert(key, job)) {
+          return this.#fetch(key, { signal, report, keepEntry: false });
         }
-      } else if (entry.jobUuid === job || !(await this.#isWorkedOn(entry.jobUuid))) {
-        if (await this.#claim(entry.id, entry.state, entry.jobUuid, job)) {
-          return this.#fetch(storageUuid, imageUuid, {
-            signal,
-            report,
-            keepEntry: await this.#isNeeded(storageUuid, imageUuid),
-          });
+      } else if (entry.jobUuid === job || !(await this.#rows.isWorkedOn(entry.jobUuid))) {
+        if (await this.#rows.claim(entry, job)) {
+          return this.#fetch(key, { signal, report, keepEntry: await this.#rows.isNeeded(key) });
         }
       } else await sleep(LOOK, signal);
     }
   }
 
   async #fetch(
-    storageUuid: string,
-    imageUuid: string,
+    key: CacheKey,
     {
       signal,
       report,
       keepEntry,
     }: { signal: AbortSignal; report: (progress: Progress) => void; keepEntry: boolean },
   ): Promise<void> {
-    const { database, primaryStorages, clock } = this.#parts;
-    const where = { primaryStorageUuid: storageUuid, imageUuid };
-    const driver = await primaryStorages.driver(storageUuid);
+    const { imageUuid } = key;
+    const driver = await this.#parts.primaryStorages.driver(key.primaryStorageUuid);
     try {
-      const storage = await this.#storage(storageUuid);
-      const readable = await readableImage(database.sql, imageUuid, storage.zoneUuid);
-      if (readable.copies.length === 0) throw noReadableCopy(readable);
-      const entry = await this.#entry(storageUuid, imageUuid);
+      const { storage, readable } = await this.#readable(key);
+      const entry = await this.#rows.find(key);
       if (entry && entry.sha256sum !== readable.image.sha256Sum && keepEntry) {
         throw new IngotError(
           'SYS.1006',
@@ -197,158 +177,54 @@ export class ImageCaches {
         readable,
         { signal, report },
       );
-      await database.sql
-        .updateTable('imageCache')
-        .set({
-          state: 'ready',
-          jobUuid: null,
-          size: readable.image.actualSize,
-          virtualSize: readable.image.size,
-          format: readable.image.format,
-          md5sum: readable.image.md5Sum,
-          sha256sum: readable.image.sha256Sum,
-          fingerprint: (await driver.fingerprint(cachePath(imageUuid))) ?? null,
-          lastOpDate: clock.now(),
-        })
-        .where((row) => row.and(where))
-        .execute();
+      const fingerprint = (await driver.fingerprint(cachePath(imageUuid))) ?? null;
+      await this.#rows.setFetched(key, readable.image, fingerprint);
     } catch (error) {
       // The jobs that wait for it go on at the next start, and with them this.
       if (signal.reason instanceof ServiceStopping) throw error;
-      if (keepEntry) {
-        // Volumes stand on it: it is looked at, and fetched, again at the next use.
-        await database.sql
-          .updateTable('imageCache')
-          .set({ state: 'ready', jobUuid: null, fingerprint: null })
-          .where((row) => row.and(where))
-          .execute();
-      } else {
+      // Volumes stand on an entry that is kept.
+      if (keepEntry) await this.#rows.setUncertain(key);
+      else {
         await driver.remove(cachePath(imageUuid));
-        await database.sql
-          .deleteFrom('imageCache')
-          .where((row) => row.and(where))
-          .execute();
+        await this.#rows.delete(key);
       }
       throw error;
     }
   }
 
-  async #insert(storageUuid: string, imageUuid: string, job: string): Promise<boolean> {
-    const { database, clock, primaryStorages } = this.#parts;
-    const storage = await this.#storage(storageUuid);
-    const readable = await readableImage(database.sql, imageUuid, storage.zoneUuid);
+  async #insert(key: CacheKey, job: string): Promise<boolean> {
+    const { readable } = await this.#readable(key);
+    const driver = await this.#parts.primaryStorages.driver(key.primaryStorageUuid);
+    const path = cachePath(key.imageUuid);
+    return this.#rows.insert(key, readable.image, { path, installUrl: driver.location(path), job });
+  }
+
+  /** The image with its copies, of which there is at least one, and the storage that is to have it. */
+  async #readable({ primaryStorageUuid, imageUuid }: CacheKey): Promise<{
+    storage: Pick<PrimaryStorageRow, 'name' | 'zoneUuid'>;
+    readable: ReadableImage;
+  }> {
+    const { sql } = this.#parts.database;
+    const storage = await sql
+      .selectFrom('primaryStorage')
+      .select(['name', 'zoneUuid'])
+      .where('uuid', '=', primaryStorageUuid)
+      .executeTakeFirstOrThrow();
+    const readable = await readableImage(sql, imageUuid, storage.zoneUuid);
     if (readable.copies.length === 0) throw noReadableCopy(readable);
-    const { image } = readable;
-    const path = cachePath(imageUuid);
-    const inserted = await database.sql
-      .insertInto('imageCache')
-      .values({
-        primaryStorageUuid: storageUuid,
-        imageUuid,
-        installUrl: (await primaryStorages.driver(storageUuid)).location(path),
-        mediaType: image.mediaType,
-        size: image.actualSize,
-        md5sum: image.md5Sum,
-        sha256sum: image.sha256Sum,
-        state: 'downloading',
-        path,
-        format: image.format,
-        virtualSize: image.size,
-        fingerprint: null,
-        jobUuid: job,
-        ...bornAt(clock.now()),
-      })
-      .onConflict((conflict) => conflict.columns(['primaryStorageUuid', 'imageUuid']).doNothing())
-      .executeTakeFirst();
-    return inserted.numInsertedOrUpdatedRows !== 0n;
-  }
-
-  /** Takes the entry for the job, if it still is as it was seen. */
-  async #claim(
-    id: number,
-    state: 'downloading' | 'ready' | 'deleting',
-    owner: string | null,
-    job: string,
-  ): Promise<boolean> {
-    const { numUpdatedRows } = await this.#parts.database.sql
-      .updateTable('imageCache')
-      .set({ state: 'downloading', jobUuid: job })
-      .where('id', '=', id)
-      .where('state', '=', state)
-      .where('jobUuid', owner === null ? 'is' : '=', owner)
-      .executeTakeFirst();
-    return numUpdatedRows > 0n;
-  }
-
-  /** Whether a process works on the job now. */
-  async #isWorkedOn(job: string | null): Promise<boolean> {
-    if (job === null) return false;
-    const { database } = this.#parts;
-    const row = await database.sql
-      .selectFrom('longJob')
-      .select('uuid')
-      .where('uuid', '=', job)
-      .where('state', 'in', ['Waiting', 'Running', 'Canceling'])
-      .where('leaseUntil', '>', database.syntax.now)
-      .executeTakeFirst();
-    return row !== undefined;
-  }
-
-  async #isNeeded(storageUuid: string, imageUuid: string): Promise<boolean> {
-    const volume = await this.#parts.database.sql
-      .selectFrom('volume')
-      .select('uuid')
-      .where('primaryStorageUuid', '=', storageUuid)
-      .where('baseImageUuid', '=', imageUuid)
-      .where('status', '!=', 'Creating')
-      .limit(1)
-      .executeTakeFirst();
-    if (volume) return true;
-    const drive = await this.#parts.database.sql
-      .selectFrom('vmCdRom')
-      .select('uuid')
-      .where('primaryStorageUuid', '=', storageUuid)
-      .where('isoUuid', '=', imageUuid)
-      .limit(1)
-      .executeTakeFirst();
-    return drive !== undefined;
+    return { storage, readable };
   }
 
   /** A file that was touched may still be right: its digest tells. */
-  async #isIntact(
-    storageUuid: string,
-    entry: { id: number; path: string; fingerprint: string | null; sha256sum: string },
-  ): Promise<boolean> {
-    const driver = await this.#parts.primaryStorages.driver(storageUuid);
+  async #isIntact(entry: ImageCacheRow): Promise<boolean> {
+    const driver = await this.#parts.primaryStorages.driver(entry.primaryStorageUuid);
     const fingerprint = await driver.fingerprint(entry.path);
     if (fingerprint === undefined) return false;
     if (fingerprint === entry.fingerprint) return true;
     const hash = createHash('sha256');
     for await (const chunk of driver.read(entry.path)) hash.update(chunk);
     if (hash.digest('hex') !== entry.sha256sum) return false;
-    await this.#parts.database.sql
-      .updateTable('imageCache')
-      .set({ fingerprint })
-      .where('id', '=', entry.id)
-      .where('state', '=', 'ready')
-      .execute();
+    await this.#rows.setFingerprint(entry.id, fingerprint);
     return true;
-  }
-
-  #entry(storageUuid: string, imageUuid: string) {
-    return this.#parts.database.sql
-      .selectFrom('imageCache')
-      .selectAll()
-      .where('primaryStorageUuid', '=', storageUuid)
-      .where('imageUuid', '=', imageUuid)
-      .executeTakeFirst();
-  }
-
-  async #storage(uuid: string): Promise<Pick<PrimaryStorageRow, 'name' | 'zoneUuid'>> {
-    return this.#parts.database.sql
-      .selectFrom('primaryStorage')
-      .select(['name', 'zoneUuid'])
-      .where('uuid', '=', uuid)
-      .executeTakeFirstOrThrow();
   }
 }

@@ -18,29 +18,7 @@ import {
 import { IngotError } from '../../kernel/errors.ts';
 import { openClient, type S3Address } from './client.ts';
 import { asS3Error, isAbsent, isConditionFailed, isDamaged, isNotOffered, statusOf } from './error.ts';
-
-export interface StoredObject {
-  key: string;
-  size: number;
-}
-
-export interface Upload {
-  key: string;
-  id: string;
-}
-
-export interface Part {
-  number: number;
-  size: number;
-  etag: string;
-}
-
-export interface Head {
-  size: number;
-  etag: string;
-  /** The upload that brought the object. */
-  tag: string | undefined;
-}
+import type { Head, Part, StoredObject, Upload } from './stored.ts';
 
 /** How often a body is sent that comes damaged. */
 const DELIVERIES = 4;

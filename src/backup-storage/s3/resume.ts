@@ -1,11 +1,12 @@
 /** Beginning an upload, anew or with what an earlier one had brought. */
 import { randomUUID } from 'node:crypto';
 import { IngotError } from '../../kernel/errors.ts';
-import type { S3Bucket, Upload } from './bucket.ts';
+import type { S3Bucket } from './bucket.ts';
 import type { Keys } from './object-key.ts';
 import { partBytes } from './part-size.ts';
 import { readObject } from './reading.ts';
 import type { Begun } from './s3-writer.ts';
+import type { Upload } from './stored.ts';
 import { discard, removeUncommitted, uploadsAt } from './unfinished.ts';
 
 interface Place {

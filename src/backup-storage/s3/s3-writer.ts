@@ -1,8 +1,9 @@
 import { IngotError, toIngotError } from '../../kernel/errors.ts';
 import type { StoreWriter } from '../driver.ts';
-import type { S3Bucket, Upload } from './bucket.ts';
+import type { S3Bucket } from './bucket.ts';
 import { type PartBuffer, partMemory } from './part-memory.ts';
 import { partBytes } from './part-size.ts';
+import type { Upload } from './stored.ts';
 
 /** An upload that is under way: what it has, and the bytes of its last part, which may grow. */
 export interface Begun {

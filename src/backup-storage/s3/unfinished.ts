@@ -20,8 +20,9 @@
  *     object                     committed
  *     object, upload             committed, and being replaced; the replacement can't be continued, only begun anew
  */
-import type { Head, Part, S3Bucket, Upload } from './bucket.ts';
+import type { S3Bucket } from './bucket.ts';
 import type { Keys } from './object-key.ts';
+import type { Head, Part, Upload } from './stored.ts';
 
 /** Whether what lies at the object's key is committed, if anything does. */
 export async function isUncommitted(bucket: S3Bucket, keys: Keys, path: string): Promise<boolean> {
