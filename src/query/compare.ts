@@ -13,7 +13,11 @@ export type Predicate = RawBuilder<unknown>;
  * The test as SQL.
  * @param free it must not be answered from an index, as another one is to lead (SQLite; PostgreSQL decides itself)
  */
-export type Test = (column: Predicate, free: boolean) => Predicate;
+export interface Test {
+  (column: Predicate, free: boolean): Predicate;
+  /** Set where this is the one value that the test binds, whatever the value is: the text is the same for all. */
+  readonly bound?: { readonly value: unknown };
+}
 
 /** The longest pattern that SQLite matches, in bytes. */
 const LONGEST_PATTERN = 50_000;
@@ -65,7 +69,7 @@ export function prepareTest(field: Field, condition: Condition, syntax: Syntax):
   const right = value(condition.value ?? '');
   const test = (column: Predicate, free: boolean) =>
     sql`${left(column, free)} ${COMPARISONS[op]} ${bind(right, field, syntax)}`;
-  if (op !== '=' || !isCut(field, syntax)) return test;
+  if (op !== '=' || !isCut(field, syntax)) return Object.assign(test, { bound: { value: right } });
   // The index holds the text's beginning only: that is looked up, and then the whole compared.
   return (column, free) =>
     sql`(${syntax.indexed(column, field.max)} = ${startOf(String(right), syntax.indexedLength)} and ${test(column, free)})`;

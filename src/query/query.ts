@@ -5,11 +5,11 @@ import type { Syntax } from '../database/syntax.ts';
 import type { ParametersOf, QueryMessage } from '../kernel/message.ts';
 import { compileRecord } from '../kernel/record.ts';
 import { inventoryRelations, type Relation, type Resource } from '../kernel/resource.ts';
-import { compile, type Plan, type Restrict } from './compile.ts';
+import { compile, NO_PLAN, type Plan, type Restrict } from './compile.ts';
 import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
-import { resolve } from './resolve.ts';
+import { type Resolved, resolve } from './resolve.ts';
 import { waysFor } from './way.ts';
 
 export interface QueryAnswer {
@@ -59,17 +59,17 @@ export async function query(
   // Without an index that has them in order, all that pass are found and sorted, for the first page too.
   const inOrder = await isWalkable(database, resource, order);
   const ways = waysFor({ ...wanted, rows: inOrder ? start + limit : undefined, order: order[0]?.name });
-  const everything = restrict === undefined && expression.kind === 'all' && expression.parts.length === 0;
+  const shape = restrict === undefined ? shapeOf(resolved) : undefined;
   let rows: Inventory[] = [];
   let near = database.sql;
   for await (const { on, plan, within } of ways) {
     const found = (passes: RawBuilder<unknown>) => sql<Inventory>`
       select ${sql.raw(selectText(resource, names))} where ${passes}
       order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
-    if (everything && !within) {
-      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start}`;
-      const text = remember(key, () => found(sql`1 = 1`).compile(on).sql);
-      rows = (await on.executeQuery<Inventory>(CompiledQuery.raw(text, []))).rows;
+    if (shape && plan === NO_PLAN && !within) {
+      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start} ${shape.key}`;
+      const text = remember(key, () => found(where(plan)).compile(on).sql);
+      rows = (await on.executeQuery<Inventory>(CompiledQuery.raw(text, shape.values))).rows;
     } else {
       const passes = within ? sql`${within} and ${where(plan)}` : where(plan);
       rows = (await found(passes).execute(on)).rows;
@@ -82,6 +82,19 @@ export async function query(
   const complete = !parameters.fields?.length;
   const inventories = await toInventories(near, resource, rows, complete, restrict);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
+}
+
+/** What makes the text of the conditions, and the values that it is asked with; undefined where those make the text too. */
+function shapeOf(resolved: Resolved): { key: string; values: unknown[] } | undefined {
+  const parts = resolved.kind === 'all' ? resolved.parts : [resolved];
+  const values: unknown[] = [];
+  let key = resolved.kind;
+  for (const part of parts) {
+    if (part.kind !== 'leaf' || part.steps.length > 0 || !part.test.bound) return undefined;
+    key += ` ${part.column}${part.condition.op}`;
+    values.push(part.test.bound.value);
+  }
+  return { key, values };
 }
 
 /** Written, not bound: SQLite plans a statement anew whenever a limit is bound to it. */
