@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackupStorageDriver } from '../../src/backup-storage/driver.ts';
+import { PartFile } from '../../src/backup-storage/local/part-file.ts';
 import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { CHUNK_BYTES, type Chunk, sharedPool } from '../../src/transfer/chunk-pool.ts';
 
@@ -59,20 +60,22 @@ async function put(driver: BackupStorageDriver): Promise<void> {
   await file.close();
 }
 
-/** As the service does: into memory of one's own where the driver can do that. */
+/** As the service does when it fills a cache: chunks of the pool, written past the page cache where that can be. */
 async function take(driver: BackupStorageDriver): Promise<void> {
   const reader = await driver.openForReading?.(pass.path);
   if (!reader) return save(driver.read(pass.path));
-  const file = await open(pass.file, 'w');
-  const buffers = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)] as const;
-  let written: Promise<unknown> = Promise.resolve();
-  for (let position = 0, turn: 0 | 1 = 0; ; turn = turn === 0 ? 1 : 0) {
-    const length = await reader.read(buffers[turn], position);
-    await written;
+  const file = await PartFile.open(pass.file, { truncate: true });
+  const lease = sharedPool().lease();
+  const { signal } = new AbortController();
+  const writes: Promise<void>[] = [];
+  for (let position = 0; ; ) {
+    const chunk: Chunk = await lease.acquire(signal);
+    const length = await reader.read(chunk.bytes, position);
     if (length === 0) break;
-    written = file.write(buffers[turn], 0, length, position);
+    writes.push(file.write(chunk.bytes.subarray(0, length), position).finally(() => lease.release(chunk)));
     position += length;
   }
+  await Promise.all(writes);
   await file.sync();
   await file.close();
 }
