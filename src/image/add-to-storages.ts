@@ -3,6 +3,7 @@ import type { SqlTransaction } from '../database/database.ts';
 import { hold, letGo } from '../job/holds.ts';
 import type { JobOperation } from '../job/operation.ts';
 import { IngotError, toErrorBody } from '../kernel/errors.ts';
+import type { Trash } from '../primary-storage/trash.ts';
 import { requireInventory } from '../query/find.ts';
 import { type CopyFailure, insertCopy, noneHasIt, requireUsableStorage } from './copies.ts';
 import { bringFromCopies, type CopyingState, endCopying, undoCopying } from './copying.ts';
@@ -13,7 +14,7 @@ import { imageWithCopies, noCopyToRead } from './ready-copies.ts';
 import { copiesOf } from './removal.ts';
 
 export function addImageToBackupStorage(
-  parts: ReadingParts,
+  parts: ReadingParts & { trash: Trash },
 ): JobOperation<typeof AddImageToBackupStorage, CopyingState> {
   return {
     async admit({ id, parameters: { uuid, backupStorageUuids } }, tx) {
@@ -48,6 +49,8 @@ export function addImageToBackupStorage(
         await end(tx);
       };
     },
+
+    ended: () => void parts.trash.empty(),
   };
 }
 

@@ -1,7 +1,7 @@
 /** AddImage: an image from a URL, on one or several backup storages (image chapter, Add Image). */
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { chooseStorage } from '../backup-storage/choose.ts';
-import type { Database, Sql, SqlTransaction } from '../database/database.ts';
+import type { Database, SqlTransaction } from '../database/database.ts';
 import type { Settings } from '../global-config/settings.ts';
 import type { Call, Job, JobOperation, LastStep } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
@@ -143,24 +143,20 @@ export async function endTakingIn(
   const { landed, failures } = await commitCopies(parts, copies, taken, signal);
   const all = [...refused, ...taken.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
-  const left = await removeAll(
-    parts,
-    copies.filter((copy) => !landed.includes(copy.storageUuid)),
-  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
     if (gone.length === landed.length) throw noneHasIt(told);
     for (const copy of copies) {
       const { storageUuid } = copy;
-      // The deletion of the storage may have looked for bytes before these were there.
-      if (gone.some(({ backupStorageUuid }) => backupStorageUuid === storageUuid))
-        await removeBytes(parts, copy, tx).catch(() => {});
-      else if (landed.includes(storageUuid))
+      if (landed.includes(storageUuid) && !isIn(gone, copy)) {
         await makeCopyReady(tx, imageUuid, storageUuid, taken.bytes, parts.clock.now());
-      else await forgetCopy(tx, imageUuid, storageUuid);
+        continue;
+      }
+      // Only with this step: until it stands, another process may have the job, and have made the copy visible.
+      await forgetCopy(tx, imageUuid, storageUuid);
+      await throwAwayAll(tx, [copy]);
     }
-    await throwAwayAll(tx, left);
     await makeImageReady(tx, imageUuid, taken, parts.clock.now());
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };
@@ -261,6 +257,11 @@ export async function withoutRow(
     });
 }
 
+export function isIn(failures: readonly CopyFailure[], { storageUuid }: Copy): boolean {
+  return failures.some(({ backupStorageUuid }) => backupStorageUuid === storageUuid);
+}
+
+/** A copy that was deleted while it was being renewed stays deleted. */
 export async function makeCopyReady(
   tx: SqlTransaction,
   imageUuid: string,
@@ -274,6 +275,7 @@ export async function makeCopyReady(
     .set({ status: 'Ready', damage: null, lastOpDate: now })
     .where('imageUuid', '=', imageUuid)
     .where('backupStorageUuid', '=', storageUuid)
+    .where('status', '!=', 'Deleted')
     .execute();
 }
 
@@ -310,22 +312,18 @@ export async function removeAll(
   return left.flat();
 }
 
-/** What could not be removed now is removed when its storage is back. */
+/** Removed after the transaction, or when its storage is back. */
 export async function throwAwayAll(tx: SqlTransaction, copies: readonly Copy[]): Promise<void> {
   for (const { storageUuid, path } of copies) await throwAway(tx, 'backup', storageUuid, [path]);
 }
 
-export async function removeBytes(
-  parts: Pick<AddImageParts, 'database' | 'storages'>,
-  copy: Copy,
-  on: Sql = parts.database.sql,
-): Promise<void> {
-  const known = await on
+async function removeBytes(parts: Pick<AddImageParts, 'database' | 'storages'>, copy: Copy): Promise<void> {
+  const known = await parts.database.sql
     .selectFrom('backupStorage')
     .select('uuid')
     .where('uuid', '=', copy.storageUuid)
     .executeTakeFirst();
   // Gone with its storage.
   if (!known) return;
-  await (await parts.storages.driver(copy.storageUuid, on)).remove(copy.path);
+  await (await parts.storages.driver(copy.storageUuid)).remove(copy.path);
 }

@@ -6,7 +6,7 @@ import { IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Message } from '../kernel/message.ts';
 import type { InventoryOf } from '../kernel/resource.ts';
 import { requireInventory } from '../query/find.ts';
-import { makeCopyReady, removeAll, removeBytes, throwAwayAll, withoutRow } from './add.ts';
+import { isIn, makeCopyReady, removeAll, throwAwayAll, withoutRow } from './add.ts';
 import type { AddImageState, Landing } from './add-state.ts';
 import { commitCopies } from './commit.ts';
 import { type Copy, forgetCopy, noneHasIt } from './copies.ts';
@@ -99,23 +99,19 @@ export async function endCopying(
   const all = [...refused, ...landing.failures, ...failures];
   if (landed.length === 0) throw noneHasIt(all);
   const isNew = ({ storageUuid }: Copy) => !renewed.includes(storageUuid);
-  const left = await removeAll(
-    parts,
-    copies.filter((copy) => isNew(copy) && !landed.includes(copy.storageUuid)),
-  );
   return async (tx) => {
     const gone = await withoutRow(tx, imageUuid, landed);
     const told = [...all, ...gone];
     if (gone.length === landed.length) throw noneHasIt(told);
     for (const copy of copies) {
       const { storageUuid } = copy;
-      if (gone.some(({ backupStorageUuid }) => backupStorageUuid === storageUuid)) {
-        await removeBytes(parts, copy, tx).catch(() => {});
-      } else if (landed.includes(storageUuid)) {
+      if (landed.includes(storageUuid) && !isIn(gone, copy)) {
         await makeCopyReady(tx, imageUuid, storageUuid, landing.bytes, parts.clock.now());
-      } else if (isNew(copy)) await forgetCopy(tx, imageUuid, storageUuid);
+      } else if (isIn(gone, copy) || isNew(copy)) {
+        await forgetCopy(tx, imageUuid, storageUuid);
+        await throwAwayAll(tx, [copy]);
+      }
     }
-    await throwAwayAll(tx, left);
     await settleStatus(tx, imageUuid);
     const inventory = await requireInventory(tx, Image, imageUuid);
     return { inventory, ...(told.length > 0 && { failures: told }) };

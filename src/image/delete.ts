@@ -74,9 +74,9 @@ export function deleteImage(parts: {
     async run(job) {
       const { leaving, enforcing, takingIn, imageUuid } = job.checkpoint;
       if (takingIn) await untilGone(parts, takingIn, imageUuid, job.signal);
-      await removeBytes(parts, leaving, enforcing);
+      const left = await removeBytes(parts, leaving, enforcing);
       return async (tx) => {
-        await forgetCopies(tx, leaving);
+        await forgetCopies(tx, leaving, left);
         return {};
       };
     },

@@ -21,6 +21,8 @@ export async function moveElsewhere(
   if (job.call.parameters.backupStorageUuids !== undefined || !copy || !isFull(error)) return false;
   if (job.signal.aborted) return false;
   const tried = [...passedOver, copy.storageUuid];
+  // Where another process has the job, nothing of it is touched.
+  await job.save(job.checkpoint);
   const next = await parts.database.transaction(async (tx) => {
     // How large it is may be known only now that there was no room for it.
     const left = (await candidateStorages(tx, bytesIn(error))).filter(({ uuid }) => !tried.includes(uuid));
@@ -36,10 +38,17 @@ export async function moveElsewhere(
       await parts.storages.driver(storageUuid, tx),
       parts.clock.now(),
     );
-    return elsewhere;
+    const state: AddImageState = { imageUuid, copies: [elsewhere], failures: [], passedOver: tried };
+    // With the rows, so that a death in between leaves no job that speaks of a copy without one.
+    await tx
+      .updateTable('longJob')
+      .set({ checkpoint: JSON.stringify(state) })
+      .where('uuid', '=', job.call.id)
+      .execute();
+    return state;
   });
   if (!next) return false;
-  await job.save({ imageUuid, copies: [next], failures: [], passedOver: tried });
+  await job.save(next);
   return true;
 }
 

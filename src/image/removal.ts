@@ -5,11 +5,11 @@
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { Database, SqlTransaction } from '../database/database.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { toErrorBody } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { RowOf } from '../kernel/resource.ts';
-import { type CopyFailure, forgetCopy } from './copies.ts';
-import { removeWithDescription, whenDescribed } from './description.ts';
+import { throwAway } from '../primary-storage/trash.ts';
+import { forgetCopy } from './copies.ts';
+import { descriptionPath, removeWithDescription, whenDescribed } from './description.ts';
 import type { ImageBackupStorageRef } from './image.ts';
 
 type Ref = RowOf<typeof ImageBackupStorageRef>;
@@ -70,15 +70,16 @@ export async function settleStatus(tx: SqlTransaction, imageUuid: string): Promi
 
 /**
  * Removes the bytes. What can't be reached is an error, or with `enforcing` left behind and told in the log.
- * Returns what was left.
+ * Returns what was left, for `forgetCopies`.
  */
 export async function removeBytes(
   parts: Parts,
   leaving: readonly Leaving[],
   enforcing: boolean,
-): Promise<CopyFailure[]> {
-  const failures: CopyFailure[] = [];
-  for (const { imageUuid, backupStorageUuid, path } of leaving) {
+): Promise<Leaving[]> {
+  const left: Leaving[] = [];
+  for (const copy of leaving) {
+    const { imageUuid, backupStorageUuid, path } = copy;
     try {
       const driver = await parts.storages.driver(backupStorageUuid);
       await whenDescribed(parts.database.sql, imageUuid, backupStorageUuid, () => parts.clock.now());
@@ -89,14 +90,22 @@ export async function removeBytes(
         { image: imageUuid, storage: backupStorageUuid, err: error },
         'bytes were left behind by a delete by force',
       );
-      failures.push({ backupStorageUuid, error: toErrorBody(error) });
+      left.push(copy);
     }
   }
-  return failures;
+  return left;
 }
 
-/** The last step: rows go, room is given back. */
-export async function forgetCopies(tx: SqlTransaction, leaving: readonly Leaving[]): Promise<void> {
+/** The last step: rows go, room is given back. The bytes that were left go when their storage is back. */
+export async function forgetCopies(
+  tx: SqlTransaction,
+  leaving: readonly Leaving[],
+  left: readonly Leaving[] = [],
+): Promise<void> {
+  for (const { backupStorageUuid, path } of left) {
+    const description = descriptionPath(path);
+    await throwAway(tx, 'backup', backupStorageUuid, [path, ...(description ? [description] : [])]);
+  }
   for (const { imageUuid, backupStorageUuid } of leaving) await forgetCopy(tx, imageUuid, backupStorageUuid);
   for (const imageUuid of new Set(leaving.map((copy) => copy.imageUuid))) await settleStatus(tx, imageUuid);
 }

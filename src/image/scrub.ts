@@ -8,11 +8,12 @@ import type { Settings } from '../global-config/settings.ts';
 import { hold, letGo } from '../job/holds.ts';
 import type { Job, JobOperation } from '../job/operation.ts';
 import { sleep } from '../kernel/clock.ts';
-import { IngotError, toIngotError } from '../kernel/errors.ts';
+import { IngotError, isSystemError, toIngotError } from '../kernel/errors.ts';
 import { bringFromCopies, type CopyingState, endCopying, undoCopying } from './copying.ts';
 import { noteDamage } from './damage.ts';
 import type { ScrubBackupStorage } from './messages.ts';
 import type { ReadingParts } from './read-copies.ts';
+import { copiesOf } from './removal.ts';
 import { SCRUB_RATE } from './settings.ts';
 
 type ScrubJob = Job<typeof ScrubBackupStorage, ScrubState>;
@@ -41,6 +42,8 @@ interface ScrubState {
 }
 
 const READ_BYTES = 1024 * 1024;
+/** How often a copy is read that can't be for a reason that may pass. */
+const ATTEMPTS = 3;
 /** More would make the job's row, which is written after each copy, too large. */
 const MOST_FINDINGS = 1000;
 
@@ -79,13 +82,16 @@ export function scrubBackupStorage(parts: ScrubParts): JobOperation<typeof Scrub
       }
       const { copies, bytes, findings } = job.checkpoint;
       const repairedCopies = findings.filter((finding) => finding.repaired).length;
-      return async () => ({
-        checkedCopies: copies,
-        checkedBytes: bytes,
-        damagedCopies: findings.length,
-        repairedCopies,
-        findings: findings.map((finding) => ({ ...finding })),
-      });
+      return async (tx) => {
+        await letGo(tx, job.call.id);
+        return {
+          checkedCopies: copies,
+          checkedBytes: bytes,
+          damagedCopies: findings.length,
+          repairedCopies,
+          findings: findings.map((finding) => ({ ...finding })),
+        };
+      };
     },
 
     async undo(job) {
@@ -143,32 +149,43 @@ async function bytesLeft(parts: ScrubParts, state: ScrubState): Promise<number> 
 
 type DueCopy = NonNullable<Awaited<ReturnType<typeof nextCopy>>>;
 
-/** What is wrong with the copy; undefined where nothing is. Rejects where the storage can't be reached. */
-async function examine(
-  parts: ScrubParts,
-  copy: DueCopy,
+/** What is wrong with the copy; undefined where nothing is. Rejects where the storage can't be reached, or not well. */
+export async function examine(
+  parts: Pick<ScrubParts, 'storages' | 'settings'>,
+  copy: Pick<DueCopy, 'backupStorageUuid' | 'path' | 'size' | 'sha256Sum'>,
   signal: AbortSignal,
   report: (bytes: number) => void,
 ): Promise<string | undefined> {
   const driver = await parts.storages.driver(copy.backupStorageUuid);
-  try {
-    const size = await driver.size(copy.path);
-    if (size === undefined) return 'it is gone';
-    if (size !== copy.size) return `it has ${size} bytes, not ${copy.size}`;
-    const found = await slowDigest(parts, driver, copy.path, signal, report);
-    if (copy.sha256Sum === null || found === copy.sha256Sum) return undefined;
-    return `its SHA-256 is ${found}, not ${copy.sha256Sum}`;
-  } catch (error) {
-    signal.throwIfAborted();
-    // Where the storage is well, it is the copy that is not.
-    await driver.ping();
-    return `it can't be read: ${toIngotError(error).details}`;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const size = await driver.size(copy.path);
+      if (size === undefined) return 'it is gone';
+      if (size !== copy.size) return `it has ${size} bytes, not ${copy.size}`;
+      const found = await slowDigest(parts, driver, copy.path, signal, report);
+      if (copy.sha256Sum === null || found === copy.sha256Sum) return undefined;
+      return `its SHA-256 is ${found}, not ${copy.sha256Sum}`;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      await driver.ping();
+      const error = toIngotError(thrown);
+      // What passes, such as a connection that was cut, says nothing of the copy.
+      if (error.retryable && attempt < ATTEMPTS) await sleep(attempt * 1000, signal);
+      else if (error.retryable && !isOfTheDisk(thrown)) throw error;
+      // Where the storage is well, it is the copy that is not.
+      else return `it can't be read: ${error.details}`;
+    }
   }
+}
+
+/** Where a disk of this machine still can't read a sector after several attempts, it won't at the next. */
+function isOfTheDisk(thrown: unknown): boolean {
+  return isSystemError(thrown) && thrown.code === 'EIO';
 }
 
 /** SHA-256 of the object, read no faster than the setting says. */
 async function slowDigest(
-  { settings }: ScrubParts,
+  { settings }: Pick<ScrubParts, 'settings'>,
   driver: BackupStorageDriver,
   path: string,
   signal: AbortSignal,
@@ -204,14 +221,15 @@ async function conclude(
 ): Promise<Finding | undefined> {
   const { imageUuid, backupStorageUuid: storageUuid } = copy;
   if (damage !== undefined) await noteDamage(parts, { imageUuid, storageUuid }, damage);
-  await parts.database.sql
+  const { numUpdatedRows } = await parts.database.sql
     .updateTable('imageBackupStorageRef')
     .set({ checkDate: parts.clock.now(), ...(damage === undefined && { damage: null }) })
     .where('imageUuid', '=', imageUuid)
     .where('backupStorageUuid', '=', storageUuid)
     .where('status', '=', 'Ready')
-    .execute();
-  if (damage === undefined) return undefined;
+    .executeTakeFirst();
+  // One that was deleted meanwhile is nobody's loss.
+  if (damage === undefined || numUpdatedRows === 0n) return undefined;
   const finding = { imageUuid, imageName: copy.name, damage, repaired: false };
   if (!job.call.parameters.repair) return finding;
   try {
@@ -231,9 +249,12 @@ async function conclude(
 /** Writes the copy again from another one; it is as it was until all of the new one is there. */
 async function repair(parts: ScrubParts, job: ScrubJob, copy: DueCopy): Promise<void> {
   const { imageUuid, backupStorageUuid: storageUuid, path } = copy;
-  await parts.database.transaction((tx) =>
-    hold(tx, { table: 'image', uuid: imageUuid, mode: 'change', job: job.call.id }),
-  );
+  await parts.database.transaction(async (tx) => {
+    await hold(tx, { table: 'image', uuid: imageUuid, mode: 'change', job: job.call.id });
+    const there = await copiesOf(tx, imageUuid);
+    const known = there.find(({ backupStorageUuid }) => backupStorageUuid === storageUuid);
+    if (known?.status !== 'Ready') throw new IngotError('SYS.1006', 'the copy was deleted meanwhile');
+  });
   let state: CopyingState = {
     imageUuid,
     copies: [{ storageUuid, path }],

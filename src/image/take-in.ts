@@ -107,6 +107,7 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
     onEvent: (event) => log.info(event, 'transfer'),
   });
 
+  let isRight = false;
   try {
     const checked = intake.judge(result);
     const askQemu = intake.isForeign === true && checked.format === 'qcow2';
@@ -117,13 +118,14 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
       error: error.toBody(),
     }));
     const taken: Taken = { bytes, sha256, md5, ...checked, failures };
+    isRight = true;
     // From here on, only making the copies visible is left, whatever dies.
     await job.save({ ...job.checkpoint, taken });
     return { ...taken, writers };
   } catch (error) {
-    await Promise.allSettled(
-      [...result.writers.values()].map((writer) => writer.abort({ keep: error instanceof LeaseLost })),
-    );
+    // Where the job is undone, right bytes that could only not be noted go with it; else they are gone on with.
+    const keep = isRight || isGoneOnWith(error) || isGoneOnWith(job.signal.reason);
+    await Promise.allSettled([...result.writers.values()].map((writer) => writer.abort({ keep })));
     throw error;
   }
 }
@@ -148,13 +150,15 @@ async function sinkFor(parts: Parts, job: IntakeJob, copy: Copy): Promise<Sink> 
   };
 }
 
+/** Whether the job is not over with this: the next start or another process goes on with what was written. */
+function isGoneOnWith(reason: unknown): boolean {
+  return reason instanceof ServiceStopping || reason instanceof LeaseLost;
+}
+
 /** A stopping service keeps what was written; a cancelled job doesn't. */
 function transferSignal(signal: AbortSignal): AbortSignal {
   const stop = new AbortController();
-  const abort = () => {
-    const keep = signal.reason instanceof ServiceStopping || signal.reason instanceof LeaseLost;
-    stop.abort(keep ? SHUTDOWN : signal.reason);
-  };
+  const abort = () => stop.abort(isGoneOnWith(signal.reason) ? SHUTDOWN : signal.reason);
   if (signal.aborted) abort();
   else signal.addEventListener('abort', abort, { once: true });
   return stop.signal;

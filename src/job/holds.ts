@@ -30,7 +30,12 @@ interface Held {
  */
 export async function hold(tx: SqlTransaction, { job, ...held }: Held & { job: string }): Promise<void> {
   await requireFree(tx, held, job);
-  await tx.insertInto('jobHold').values({ resourceUuid: held.uuid, jobUuid: job, mode: held.mode }).execute();
+  await tx
+    .insertInto('jobHold')
+    .values({ resourceUuid: held.uuid, jobUuid: job, mode: held.mode })
+    // A job that goes on after a death has it still.
+    .onConflict((conflict) => conflict.columns(['resourceUuid', 'jobUuid']).doNothing())
+    .execute();
 }
 
 /** As `hold`, for what is done by the end of this transaction. */

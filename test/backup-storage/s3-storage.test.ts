@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer as createWebServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import type { S3Address } from '../../src/backup-storage/s3/client.ts';
 import { DESCRIPTION_SUFFIX } from '../../src/image/description.ts';
 import { IngotError } from '../../src/kernel/errors.ts';
 import { fsckOf } from '../support/fsck.ts';
+import { runProgram } from '../support/program.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
 import { bucketOf, clientOf } from '../support/s3-bucket.ts';
 import { startServiceProcess, startTestService, type TestService, until } from '../support/service.ts';
@@ -121,6 +123,38 @@ describe('an S3 backup storage in the service', () => {
     for (const said of [JSON.stringify(storage), JSON.stringify(row), service.log()]) {
       assert.ok(!said.includes(swift.secretKey) && !said.includes(swift.accessKey));
     }
+  });
+
+  it('takes a template that is made of a volume, and gives it back', async () => {
+    const { client } = service;
+    const address = await bucketOf(swift);
+    const { inventory: storage } = await client.call('AddS3BackupStorage', callFor(address));
+    const [primary] = await client.query('PrimaryStorage');
+    const { inventory: volume } = await client.call('CreateDataVolume', {
+      name: 'data',
+      diskSize: 64 * MIB,
+      primaryStorageUuid: primary?.uuid,
+    });
+    const content = join(temporaryDirectory(), 'content');
+    writeFileSync(content, IMAGE);
+    const write = `write -s ${content} ${MIB} ${IMAGE.length}`;
+    await runProgram('qemu-io', ['-f', 'qcow2', '-c', write, volume.installPath]);
+    const { inventory, failures } = await client.call('CreateDataVolumeTemplateFromVolume', {
+      volumeUuid: volume.uuid,
+      name: 'template',
+      backupStorageUuids: [storage.uuid],
+    });
+    assert.equal(failures, undefined);
+    const answer = await fetch(`${service.address}/v1/images/${inventory.uuid}/file`, {
+      headers: { authorization: `OAuth ${client.session}` },
+    });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    assert.ok(bytes.length > IMAGE.length);
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), inventory.sha256Sum);
+    assert.equal(await uploadsIn(address.bucket), 0);
+    await client.call('DeleteImage', { uuid: inventory.uuid });
+    await client.call('DeleteBackupStorage', { uuid: storage.uuid });
+    assert.deepEqual(await keysIn(address.bucket), []);
   });
 
   it('says what is wrong with where it should be', async (t) => {

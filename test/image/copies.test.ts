@@ -3,6 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { makeCopyReady } from '../../src/image/add.ts';
+import { hold, letGo } from '../../src/job/holds.ts';
+import { newUuid } from '../../src/kernel/uuid.ts';
 import { startServiceProcess, until } from '../support/service.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -130,6 +133,34 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       }
       assert.match(stage.service.log(), /a copy of an image is damaged/);
       assert.match(stage.service.log(), /a damaged copy was repaired/);
+    });
+
+    it('stay deleted when they were deleted while they were being renewed', async () => {
+      const policy = (value: string) =>
+        client().call('UpdateGlobalConfig', { category: 'image', name: 'deletionPolicy', value });
+      const { size } = (await stage.database.sql
+        .selectFrom('imageBackupStorageRef')
+        .select('size')
+        .where('imageUuid', '=', uuid)
+        .executeTakeFirst()) ?? { size: 0 };
+      await policy('Delay');
+      await client().call('DeleteImage', { uuid, backupStorageUuids: [storages[1]] });
+      // The renewal's last step.
+      await stage.database.transaction((tx) => makeCopyReady(tx, uuid, storages[1] ?? '', size, Date.now()));
+      assert.equal((await refOn(storages[1])).status, 'Deleted');
+      await client().call('RecoverImage', { imageUuid: uuid, backupStorageUuids: [storages[1]] });
+      await policy('Direct');
+      await stage.checkAll();
+    });
+
+    it('are held by a job that goes on after a death as before it', async () => {
+      const job = newUuid();
+      const held = { table: 'image', uuid, mode: 'change', job } as const;
+      await stage.database.transaction((tx) => hold(tx, held));
+      await stage.database.transaction((tx) => hold(tx, held));
+      await stage.database.transaction((tx) => letGo(tx, job));
+      const left = await stage.database.sql.selectFrom('jobHold').selectAll().execute();
+      assert.ok(left.every(({ jobUuid }) => jobUuid !== job));
     });
 
     it('are not read again before their time', async () => {

@@ -102,12 +102,13 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await remove(image.uuid, { deleteMode: 'Enforcing' });
       assert.deepEqual(await client.query('Image'), []);
       await rename(`${first}.away`, first);
-      // What force has left behind is there, for fsck to find.
+      // What force has left behind goes when the storage is back.
       const [left] = image.backupStorageRefs.filter(
         (ref: { backupStorageUuid: string }) => ref.backupStorageUuid === one,
       );
       assert.equal(existsSync(left.installPath), true);
-      await rename(join(first, 'templates'), `${first}.left`);
+      await remove((await add()).uuid);
+      await until('what was left to go', () => !existsSync(join(first, 'templates')));
       await stage.checkNothing();
     });
 
