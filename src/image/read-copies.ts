@@ -18,18 +18,13 @@ export interface ReadingParts {
   transfer: { stallTimeout: number };
 }
 
-export interface CopiesBytes extends AnsweredBytes {
-  /** The copies that gave bytes so far. */
-  readonly sources: readonly ReadyCopy[];
-}
-
 /** Opens the bytes from `start` on, or rejects with what was wrong with each copy. */
 export async function openCopies(
   parts: ReadingParts,
   { image, copies }: ImageWithCopies,
   start: number,
   signal: AbortSignal,
-): Promise<CopiesBytes> {
+): Promise<AnsweredBytes> {
   const reading = new Reading(parts, image, copies, start, signal);
   await reading.begin();
   return reading;
@@ -42,8 +37,7 @@ interface Current {
   memory: Uint8Array;
 }
 
-class Reading implements CopiesBytes {
-  readonly sources: ReadyCopy[] = [];
+class Reading implements AnsweredBytes {
   readonly #parts: ReadingParts;
   readonly #image: ImageWithCopies['image'];
   /** Not tried yet, best first. */
@@ -96,7 +90,6 @@ class Reading implements CopiesBytes {
         const due = Math.min(target.length, copy.size - this.#position);
         if (length < due) throw new Damaged(`it ends after ${this.#position + length} bytes`);
         this.#position += length;
-        if (length > 0 && this.sources.at(-1) !== copy) this.sources.push(copy);
         return length;
       } catch (error) {
         this.#current = undefined;
