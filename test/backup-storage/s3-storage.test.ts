@@ -129,7 +129,12 @@ describe('an S3 backup storage in the service', () => {
     const { client } = service;
     const address = await bucketOf(swift);
     const { inventory: storage } = await client.call('AddS3BackupStorage', callFor(address));
-    const { inventory: volume } = await client.call('CreateDataVolume', { name: 'data', diskSize: 64 * MIB });
+    const [primary] = await client.query('PrimaryStorage');
+    const { inventory: volume } = await client.call('CreateDataVolume', {
+      name: 'data',
+      diskSize: 64 * MIB,
+      primaryStorageUuid: primary?.uuid,
+    });
     const content = join(temporaryDirectory(), 'content');
     writeFileSync(content, IMAGE);
     const write = `write -s ${content} ${MIB} ${IMAGE.length}`;
