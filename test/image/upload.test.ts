@@ -19,7 +19,8 @@ describe('uploading an image', () => {
   let file: string;
 
   before(async () => {
-    stage = await openStage('sqlite', { stallTimeout: 20 });
+    // Fewer places for jobs than uploads that pause below.
+    stage = await openStage('sqlite', { stallTimeout: 20, parallelJobs: 4 });
     bytes = Buffer.concat([stage.disks.raw, randomBytes(36 * MIB)]);
     file = join(temporaryDirectory(), 'disk.raw');
     writeFileSync(file, bytes);
