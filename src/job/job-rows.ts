@@ -86,10 +86,7 @@ export class JobRows {
    * Takes the oldest open job that nobody holds; undefined when there is none. `except`: jobs that this very
    * process works on, whatever has become of their leases. `cancelledOr`: only cancelled ones, and those of these names.
    */
-  async claimNext(options: {
-    cancelledOr?: string[];
-    except: string[];
-  }): Promise<LongJobRow | undefined> {
+  async claimNext(options: { cancelledOr?: string[]; except: string[] }): Promise<LongJobRow | undefined> {
     const { cancelledOr } = options;
     for (;;) {
       const now = await this.#databaseTime(this.#database.sql);
