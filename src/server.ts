@@ -124,7 +124,6 @@ async function start(
   const primaryStorages = new PrimaryStorages({ database, log, onStep });
   undo.push(() => primaryStorages.close());
   const caches = new ImageCaches({ database, storages, primaryStorages, clock, log });
-  const trash = new Trash({ database, storages, primaryStorages, log });
   const hostUuid = await localHostUuid(data.machines);
   const hypervisor = qemuHypervisor({
     directory: data.machines,
@@ -144,6 +143,7 @@ async function start(
   const node = newUuid();
   // The directory's lock keeps others from the database in it, and from no other.
   const alone = config.databaseUrl === '';
+  const trash = new Trash({ database, storages, primaryStorages, log, alone });
   const operations = new Map<string, { message: Message; operation: AnyOperation }>();
   const audit = new AuditLog({ database, clock, messages });
   const runner = new JobRunner({

@@ -99,6 +99,18 @@ describe('fsck', () => {
     assert.deepEqual(await check(false), []);
   });
 
+  it('removes what is unfinished beside a whole copy, and not the copy', async () => {
+    const file = await halfDone();
+    for (const table of ['image', 'imageBackupStorageRef'] as const)
+      await database.sql.updateTable(table).set({ status: 'Ready' }).execute();
+    await database.sql.updateTable('imageBackupStorageRef').set({ size: 5 }).execute();
+    await writeFile(`${file}.part`, 'more');
+    assert.ok((await check(false)).includes('stray-bytes'));
+    assert.ok((await check(true)).includes('stray-bytes repaired'));
+    assert.deepEqual([existsSync(file), existsSync(`${file}.part`)], [true, false]);
+    assert.ok(!(await check(false)).includes('stray-bytes'));
+  });
+
   it('finds nothing on a storage that an open job answers for', async () => {
     await writeFile(join(directory, 'stray'), 'bytes');
     assert.deepEqual(await check(false), ['stray-bytes']);

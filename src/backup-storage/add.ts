@@ -108,7 +108,7 @@ export function addBackupStorage(
         .driver(uuid)
         .then((driver) => (takenUp ? undefined : driver.retire()))
         .catch((error) => parts.storages.noteLeftBehind(uuid, error));
-      await parts.storages.forget(uuid);
+      parts.storages.forget(uuid);
       return async (tx) => {
         await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
       };

@@ -8,6 +8,7 @@ import type { Egress } from '../transfer/egress.ts';
 import { BACKUP_STORAGE_STEPS, type BackupStorageDriver } from './driver.ts';
 import type { Secrets, StorageRow } from './kind.ts';
 import { KINDS } from './kinds.ts';
+import { SharedDriver } from './shared-driver.ts';
 
 /** How long a storage may take to answer a ping, in milliseconds: a server that is gone may be silent for ever. */
 const PING = 15_000;
@@ -17,6 +18,7 @@ const LONGEST_REASON = 2048;
 
 interface Opened {
   driver: Promise<BackupStorageDriver>;
+  shared: Promise<SharedDriver>;
   /** What it was opened from. */
   storage: StorageRow;
 }
@@ -24,6 +26,8 @@ interface Opened {
 /** The drivers of the storages that are known, each opened once, and whether they answer. */
 export class BackupStorages {
   readonly #opened = new Map<string, Opened>();
+  /** Those that were let go of, and that somebody may still be using. */
+  readonly #retired = new Set<SharedDriver>();
   /** Pings missed in a row, by storage. */
   readonly #misses = new Map<string, number>();
   readonly #database: Database;
@@ -50,9 +54,12 @@ export class BackupStorages {
     const known = this.#opened.get(storage.uuid);
     if (known && isSamePlace(known.storage, storage)) return known.driver;
     // Another process has changed where it is.
-    if (known) void close(known);
-    const driver = this.#open(storage);
-    const opened = { driver, storage };
+    if (known) this.#retire(known);
+    const shared = this.#open(storage);
+    const driver = shared.then((opened) =>
+      withSteps(opened.driver, 'backup storage', BACKUP_STORAGE_STEPS, this.#onStep),
+    );
+    const opened = { driver, shared, storage };
     this.#opened.set(storage.uuid, opened);
     driver.catch(() => {
       if (this.#opened.get(storage.uuid) === opened) this.#opened.delete(storage.uuid);
@@ -64,17 +71,17 @@ export class BackupStorages {
     return this.#opened.get(uuid)?.driver ?? this.driverOf(await this.#row(uuid, on));
   }
 
-  /** Lets go of the driver of a storage that is gone, or is to be opened anew. */
-  async forget(uuid: string): Promise<void> {
+  /** Lets go of the driver of a storage that is gone, or is to be opened anew; what uses it goes on to its end. */
+  forget(uuid: string): void {
     const known = this.#opened.get(uuid);
     this.#opened.delete(uuid);
     this.#misses.delete(uuid);
-    if (known) await close(known);
+    if (known) this.#retire(known);
   }
 
   /** Opens a storage anew that was changed, and brings its status up to date. Never rejects. */
   async reopen(uuid: string): Promise<void> {
-    await this.forget(uuid);
+    this.forget(uuid);
     // The row says why not, and whoever asks for it hears of it.
     await this.connect(uuid).catch(() => {});
   }
@@ -128,10 +135,25 @@ export class BackupStorages {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#opened.keys()].map((uuid) => this.forget(uuid)));
+    const all = [...this.#opened.values()].map(({ shared }) => shared);
+    this.#opened.clear();
+    // One that could not be opened needs no closing.
+    const opened = await Promise.all(all.map((shared) => shared.catch(() => undefined)));
+    await Promise.all([...opened, ...this.#retired].map((shared) => shared?.close()));
+    this.#retired.clear();
   }
 
-  async #open(storage: StorageRow): Promise<BackupStorageDriver> {
+  #retire({ shared }: Opened): void {
+    shared.then(
+      (opened) => {
+        this.#retired.add(opened);
+        opened.retire(() => this.#retired.delete(opened));
+      },
+      () => {},
+    );
+  }
+
+  async #open(storage: StorageRow): Promise<SharedDriver> {
     const { uuid } = storage;
     const driver = await KINDS[storage.type].open(storage, this.#unseal(storage), {
       log: this.#log.child({ storage: uuid }),
@@ -142,7 +164,7 @@ export class BackupStorages {
         if (known) known.storage = { ...known.storage, ...learnt };
       },
     });
-    return withSteps(driver, 'backup storage', BACKUP_STORAGE_STEPS, this.#onStep);
+    return new SharedDriver(driver);
   }
 
   #unseal({ uuid, secrets }: StorageRow): Secrets {
@@ -204,11 +226,6 @@ export class BackupStorages {
       .where('totalCapacity', '=', totalCapacity)
       .execute();
   }
-}
-
-async function close({ driver }: Opened): Promise<void> {
-  // One that could not be opened needs no closing.
-  await (await driver.catch(() => undefined))?.close();
 }
 
 const ownerOf = (uuid: string) => `backup storage ${uuid}`;

@@ -84,7 +84,7 @@ export function deleteBackupStorage(parts: {
         if (!enforcing || error instanceof LeaseLost) throw error;
         parts.storages.noteLeftBehind(uuid, error);
       }
-      await parts.storages.forget(uuid);
+      parts.storages.forget(uuid);
       return async (tx) => {
         await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
         return {};

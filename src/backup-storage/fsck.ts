@@ -72,8 +72,14 @@ export async function checkObjects(
     if ((status === 'Ready' || status === 'Deleted') && !object.partial) continue;
     const what = object.partial ? `an unfinished ${formatSize(object.size)}` : formatSize(object.size);
     const sentence = `backup storage '${storage.name}' holds ${what} that belongs to nothing: ${driver.location(object.path)}${object.partial ? ' (.part)' : ''}`;
-    if (status !== undefined) find('stray-bytes', sentence);
-    else await findAndMend(inspection, 'stray-bytes', sentence, () => driver.remove(object.path));
+    const isBeside = status !== undefined || others.has(object.path) || description !== undefined;
+    if (!isBeside) {
+      await findAndMend(inspection, 'stray-bytes', sentence, () => driver.remove(object.path));
+    } else if (object.partial) {
+      // Removing it would take with it what it was to replace.
+      const mend = async () => (await driver.create(object.path)).abort();
+      await findAndMend(inspection, 'stray-bytes', sentence, mend);
+    } else find('stray-bytes', sentence);
   }
 }
 

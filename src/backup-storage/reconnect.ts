@@ -26,7 +26,7 @@ export function reconnectBackupStorage(
 
     async run(job) {
       const { uuid } = job.checkpoint;
-      await parts.storages.forget(uuid);
+      parts.storages.forget(uuid);
       await parts.storages.connect(uuid);
       return async (tx) => ({ inventory: await requireInventory(tx, BackupStorage, uuid) });
     },

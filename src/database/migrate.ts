@@ -9,6 +9,7 @@ import * as m0006 from './migrations/0006-uploads-exports-scrub.ts';
 import * as m0007 from './migrations/0007-virtual-machines.ts';
 import * as m0008 from './migrations/0008-audit.ts';
 import * as m0009 from './migrations/0009-s3-storages.ts';
+import * as m0010 from './migrations/0010-trash-claims.ts';
 import type { Syntax } from './syntax.ts';
 
 /** A step from one state of the tables to the next; never changed once released. */
@@ -26,6 +27,7 @@ const STEPS: Record<string, MigrationStep> = {
   '0007-virtual-machines': m0007,
   '0008-audit': m0008,
   '0009-s3-storages': m0009,
+  '0010-trash-claims': m0010,
 };
 
 /** Brings the tables up to date; two processes at once wait for each other. */

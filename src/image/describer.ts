@@ -1,6 +1,6 @@
 /** Keeps the descriptions beside images' copies up to date: whatever changes them, the database notes it. */
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
-import type { Database } from '../database/database.ts';
+import type { Database, Sql } from '../database/database.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
@@ -55,7 +55,7 @@ export class Describer {
     await this.describeDue().catch(() => {});
   }
 
-  /** Writes what has changed; how many were looked at. */
+  /** Writes what has changed; how many were tried. */
   async describeDue(): Promise<number> {
     const now = this.#parts.clock.now();
     for (const [key, until] of this.#failed) if (until <= now) this.#failed.delete(key);
@@ -84,18 +84,22 @@ export class Describer {
       .where(isOutdated)
       .where('claimedUntil', '<=', now)
       .where('ref.status', 'in', ['Ready', 'Deleted'])
+      .where('ref.imageUuid', 'not in', workedOn(this.#parts.database.sql))
       .limit(BATCH + failed)
       .execute();
     const some = due.filter((each) => !this.#failed.has(keyOf(each))).slice(0, BATCH);
-    for (const each of some) await this.#write(each);
-    return some.length;
+    let tried = 0;
+    // What another process has, or a job is working on by now, is no work for the next round either.
+    for (const each of some) if (await this.#write(each)) tried++;
+    return tried;
   }
 
-  async #write(due: Due): Promise<void> {
+  /** False where it may not be written just now. */
+  async #write(due: Due): Promise<boolean> {
     const { storages, secrets, clock, log } = this.#parts;
     const path = descriptionPath(due.path);
     const claimed = path === undefined ? undefined : await this.#claim(due);
-    if (path === undefined || !claimed) return;
+    if (path === undefined || !claimed) return false;
     const { revision, description, until } = claimed;
     try {
       const driver = await storages.driver(due.backupStorageUuid);
@@ -111,7 +115,7 @@ export class Describer {
         await writer.abort();
         throw error;
       }
-      if (await this.#settle(due, until, { written: revision })) return;
+      if (await this.#settle(due, until, { written: revision })) return true;
       // The copy went by force meanwhile, and with it whatever is beside it.
       if (!(await this.#isThere(due))) await driver.remove(path);
     } catch (error) {
@@ -122,6 +126,7 @@ export class Describer {
       );
       await this.#settle(due, until, {});
     }
+    return true;
   }
 
   /** The right to write the file, for a time: what is taking the copy away waits for it, and none begins meanwhile. */
@@ -136,15 +141,7 @@ export class Describer {
         .where('backupStorageUuid', '=', backupStorageUuid)
         .where('claimedUntil', '<=', clock.now())
         .where(isOutdated)
-        // A job that works on the image may be removing it; when it has ended, there is time enough.
-        .where('imageUuid', 'not in', (inner) =>
-          inner
-            .selectFrom('longJob')
-            .select('targetResourceUuid')
-            .where('state', 'in', ['Waiting', 'Running', 'Canceling'])
-            .where('targetResourceUuid', 'is not', null)
-            .$castTo<{ targetResourceUuid: string }>(),
-        )
+        .where('imageUuid', 'not in', workedOn(tx))
         .returning('revision')
         .executeTakeFirst();
       const description = row && (await describe(tx, imageUuid, backupStorageUuid));
@@ -177,5 +174,14 @@ export class Describer {
     return row !== undefined;
   }
 }
+
+/** Images that a job works on, which may be removing them; when it has ended, there is time enough. */
+const workedOn = (on: Sql) =>
+  on
+    .selectFrom('longJob')
+    .select('targetResourceUuid')
+    .where('state', 'in', ['Waiting', 'Running', 'Canceling'])
+    .where('targetResourceUuid', 'is not', null)
+    .$castTo<{ targetResourceUuid: string }>();
 
 const keyOf = ({ imageUuid, backupStorageUuid }: Due) => `${imageUuid} ${backupStorageUuid}`;

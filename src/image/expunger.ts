@@ -47,6 +47,10 @@ export async function expungeOld(parts: Parts): Promise<number> {
     .select(['imageUuid', 'backupStorageUuid'])
     .where('status', '=', 'Deleted')
     .where('lastOpDate', '<=', parts.clock.now() - period * 1000)
+    // One that is away would fail each time, and keep others from their turn.
+    .where('backupStorageUuid', 'in', (inner) =>
+      inner.selectFrom('backupStorage').select('uuid').where('status', '=', 'Connected'),
+    )
     .where('imageUuid', 'not in', (inner) =>
       inner
         .selectFrom('longJob')

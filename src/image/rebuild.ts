@@ -96,8 +96,8 @@ async function dealWith(
     return { ...before, [outcome]: before[outcome] + 1, done: path };
   } catch (error) {
     job.signal.throwIfAborted();
-    // Anything else is no fault of the file's.
-    if (!(error instanceof IngotError) || error.code === 'SYS.1000') throw error;
+    // Anything else is no fault of the file's, nor is a storage that is away for a while.
+    if (!(error instanceof IngotError) || error.code === 'SYS.1000' || error.retryable) throw error;
     const refused = [...before.refused, { path, reason: error.details }].slice(0, MOST_REFUSED);
     return { ...before, refused, done: path };
   }

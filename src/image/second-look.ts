@@ -45,9 +45,11 @@ export class SecondLook {
     copies: readonly Copy[],
     { isForeign }: { isForeign: boolean },
   ): Promise<SecondLook> {
-    const places = await Promise.all(
+    const opened = await Promise.allSettled(
       copies.map(async (copy) => ({ copy, driver: await storages.driver(copy.storageUuid) })),
     );
+    // One that can't be opened has no bytes to look at.
+    const places = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     // A local storage may be dropped on the way, or have been before a death; then the image has no opinion of QEMU's.
     const isElsewhere = !places.some(({ driver }) => driver.localFile !== undefined);
     return new SecondLook(log, places, isForeign && isElsewhere ? new Skeleton() : undefined);

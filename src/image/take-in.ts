@@ -89,7 +89,7 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
   let counted = job.checkpoint.transfer?.offset ?? 0;
   const result = await transfer({
     source: await intake.source(),
-    sinks: await Promise.all(job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy))),
+    sinks: job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy)),
     inspect: () => look.inspector(intake.inspector),
     signal: transferSignal(job.signal),
     ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
@@ -130,22 +130,26 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
   }
 }
 
-async function sinkFor(parts: Parts, job: IntakeJob, copy: Copy): Promise<Sink> {
+function sinkFor(parts: Parts, job: IntakeJob, copy: Copy): Sink {
   const { imageUuid, transfer } = job.checkpoint;
-  const driver = await parts.storages.driver(copy.storageUuid);
+  // A storage that is gone, or can't be opened, fails alone.
+  const opened = parts.storages.driver(copy.storageUuid);
+  opened.catch(() => {});
   let begun = false;
   return {
     id: copy.storageUuid,
-    open: (options) => {
+    open: async (options) => {
       begun = true;
-      return driver.create(copy.path, options);
+      return (await opened).create(copy.path, options);
     },
-    readPartial: (range) => driver.readPartial(copy.path, range),
+    async *readPartial(range) {
+      yield* (await opened).readPartial(copy.path, range);
+    },
     /** Told the whole size as soon as it is known, else what has come so far. */
     checkSize: async (bytes) => {
       await parts.database.transaction((tx) => reserve(tx, imageUuid, copy.storageUuid, bytes));
       // Only before the bytes come: later, what is written already would count twice.
-      if (!begun) await requirePhysicalRoom(driver, copy.storageUuid, bytes - (transfer?.offset ?? 0));
+      if (!begun) await requirePhysicalRoom(await opened, copy.storageUuid, bytes - (transfer?.offset ?? 0));
     },
   };
 }

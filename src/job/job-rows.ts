@@ -84,16 +84,25 @@ export class JobRows {
 
   /**
    * Takes the oldest open job that nobody holds; undefined when there is none. `except`: jobs that this very
-   * process works on, whatever has become of their leases.
+   * process works on, whatever has become of their leases. `cancelledOr`: only cancelled ones, and those of these names.
    */
-  async claimNext(options: { onlyCancelled: boolean; except: string[] }): Promise<LongJobRow | undefined> {
+  async claimNext(options: { cancelledOr?: string[]; except: string[] }): Promise<LongJobRow | undefined> {
+    const { cancelledOr } = options;
     for (;;) {
       const now = await this.#databaseTime(this.#database.sql);
       let open = this.#database.sql
         .selectFrom('longJob')
         .selectAll()
-        .where('state', 'in', options.onlyCancelled ? ['Canceling'] : OPEN)
+        .where('state', 'in', OPEN)
         .where((where) => where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', now)]));
+      if (cancelledOr) {
+        open = open.where((where) =>
+          where.or([
+            where('state', '=', 'Canceling'),
+            ...(cancelledOr.length > 0 ? [where('jobName', 'in', cancelledOr)] : []),
+          ]),
+        );
+      }
       if (options.except.length > 0) open = open.where('uuid', 'not in', options.except);
       const row = await open.orderBy('createDate').orderBy('uuid').limit(1).executeTakeFirst();
       if (!row) return undefined;

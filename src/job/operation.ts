@@ -75,6 +75,11 @@ export interface JobOperation<M extends Message, C = unknown> {
    * a death, so what is gone already is no error.
    */
   undo(job: Job<M, C>): Promise<(tx: SqlTransaction) => Promise<void>>;
+  /**
+   * Mostly idle until some client sends something: it takes none of the places that jobs have, so that clients that
+   * pause keep no other job waiting. Whoever begins such jobs bounds their number.
+   */
+  readonly waitsForClient?: true;
   /** After the job's end stands, well or not, in the process that ended it; nothing may rest on its being called. */
   ended?(): void;
 }

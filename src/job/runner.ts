@@ -12,7 +12,7 @@ import type { SecretBox } from '../kernel/secret-box.ts';
 import { tellOfCreation } from './creation.ts';
 import { jobsEnded } from './job-metrics.ts';
 import { JobRows } from './job-rows.ts';
-import { type JobResult, type LongJobRow, messageNameOf } from './long-job.ts';
+import { type JobResult, jobNameOf, type LongJobRow, messageNameOf } from './long-job.ts';
 import {
   type AnyOperation,
   type Call,
@@ -184,7 +184,16 @@ export class JobRunner {
   }
 
   #isFull(): boolean {
-    return this.#running.size + this.#promised >= this.#parts.settings.parallel;
+    const idle = this.#placeless();
+    const inPlaces = [...this.#running.values()].filter(({ row }) => !idle.includes(row.jobName));
+    return inPlaces.length + this.#promised >= this.#parts.settings.parallel;
+  }
+
+  /** The names of jobs that need no place. */
+  #placeless(): string[] {
+    return [...this.#parts.operations.values()]
+      .filter(({ operation }) => 'waitsForClient' in operation)
+      .map(({ message }) => jobNameOf(message.name));
   }
 
   /** Launches the job that `get` gives; its place is taken from now on, so that there are never more than may be. */
@@ -208,15 +217,15 @@ export class JobRunner {
 
   /**
    * Claims jobs that nobody works on, as many as there is room for. Cancelled ones need no room: a job that waits
-   * for another one's undoing may have the last place.
+   * for another one's undoing may have the last place; nor do those that wait for a client.
    */
   async #takeUp(): Promise<void> {
-    const claim = (onlyCancelled: boolean) =>
-      this.#rows.claimNext({ onlyCancelled, except: [...this.#running.keys()] });
+    const claim = (only?: { names: string[] }) =>
+      this.#rows.claimNext({ ...(only && { cancelledOr: only.names }), except: [...this.#running.keys()] });
     for (let more = true; more && !this.#stopping; ) {
       more = this.#isFull()
-        ? await this.#launchOrRelease(await claim(true))
-        : await this.#fillPlace(() => claim(false));
+        ? await this.#launchOrRelease(await claim({ names: this.#placeless() }))
+        : await this.#fillPlace(() => claim());
     }
   }
 

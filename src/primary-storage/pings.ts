@@ -17,6 +17,7 @@ export async function runPrimaryPings(
     await primaryStorages
       .check()
       .catch((error) => log.error({ err: error }, 'checking the primary storages failed'));
-    await trash.empty();
+    // What it takes its time over is not what the next look waits for.
+    void trash.empty();
   }
 }

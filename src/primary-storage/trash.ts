@@ -2,16 +2,39 @@
  * Files that nothing needs any longer. They are named here in the transaction that lets go of them, and removed after
  * it, now or whenever their storage can be reached again.
  */
+import type { ExpressionBuilder } from 'kysely';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
-import type { Database, SqlTransaction } from '../database/database.ts';
+import type { Database, SqlTransaction, Tables } from '../database/database.ts';
+import { toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { PrimaryStorages } from './primary-storages.ts';
 
 type StorageKind = 'primary' | 'backup';
 
+interface TrashRow {
+  storageUuid: string;
+  path: string;
+  kind: StorageKind;
+  createDate: number;
+  /** A process may be removing it until then. */
+  claimedUntil: number;
+}
+
+interface Parts {
+  database: Database;
+  primaryStorages: PrimaryStorages;
+  storages: BackupStorages;
+  log: Log;
+  /** No other process can be removing anything: what is claimed was claimed by a dead one. */
+  alone: boolean;
+}
+
+/** How long a process has for one file, in milliseconds: longer than a storage takes to give up. */
+const CLAIM = 600_000;
+
 declare module '../database/database.ts' {
   interface Tables {
-    trash: { storageUuid: string; path: string; kind: StorageKind; createDate: number };
+    trash: TrashRow;
   }
 }
 
@@ -26,28 +49,18 @@ export async function throwAway(
   for (const path of new Set(paths)) {
     await tx
       .insertInto('trash')
-      .values({ storageUuid, path, kind, createDate })
+      .values({ storageUuid, path, kind, createDate, claimedUntil: 0 })
       .onConflict((conflict) => conflict.columns(['storageUuid', 'path']).doNothing())
       .execute();
   }
 }
 
 export class Trash {
-  readonly #parts: {
-    database: Database;
-    primaryStorages: PrimaryStorages;
-    storages: BackupStorages;
-    log: Log;
-  };
+  readonly #parts: Parts;
   #emptying: Promise<void> | undefined;
   #again = false;
 
-  constructor(parts: {
-    database: Database;
-    primaryStorages: PrimaryStorages;
-    storages: BackupStorages;
-    log: Log;
-  }) {
+  constructor(parts: Parts) {
     this.#parts = parts;
   }
 
@@ -66,41 +79,71 @@ export class Trash {
       this.#again = false;
       try {
         const items = await database.sql.selectFrom('trash').selectAll().orderBy('createDate').execute();
-        for (const item of items) await this.#remove(item);
+        // One storage that is slow, or away, keeps no other waiting.
+        const byStorage = Map.groupBy(items, ({ storageUuid }) => storageUuid);
+        const some = [...byStorage].map(([storageUuid, all]) => this.#emptyOn(storageUuid, all));
+        await Promise.all(some);
       } catch (error) {
         log.error({ err: error }, 'emptying the trash failed; tried again later');
       }
     } while (this.#again);
   }
 
-  async #remove({
-    storageUuid,
-    path,
-    kind,
-  }: {
-    storageUuid: string;
-    path: string;
-    kind: StorageKind;
-  }): Promise<void> {
-    const { database, primaryStorages, storages, log } = this.#parts;
-    try {
-      const known = await database.sql
-        .selectFrom(kind === 'primary' ? 'primaryStorage' : 'backupStorage')
-        .select('uuid')
+  /** All of one storage's, as long as it can be reached. */
+  async #emptyOn(storageUuid: string, items: readonly TrashRow[]): Promise<void> {
+    for (const item of items) {
+      const storage = await this.#parts.database.sql
+        .selectFrom(item.kind === 'primary' ? 'primaryStorage' : 'backupStorage')
+        .select('status')
         .where('uuid', '=', storageUuid)
         .executeTakeFirst();
-      // Gone with its storage.
-      if (known) {
-        const driver = await (kind === 'primary' ? primaryStorages : storages).driver(storageUuid);
-        await driver.remove(path);
-      }
-      await database.sql
-        .deleteFrom('trash')
-        .where('storageUuid', '=', storageUuid)
-        .where('path', '=', path)
-        .execute();
-    } catch (error) {
-      log.warn({ storage: storageUuid, path, err: error }, 'a file could not be removed; tried again later');
+      if (storage && storage.status !== 'Connected') return;
+      if (!(await this.#remove(item, storage !== undefined))) return;
     }
   }
+
+  /** False where the storage's other files would fare no better. `known`: the storage is not gone. */
+  async #remove(item: TrashRow, known: boolean): Promise<boolean> {
+    const { primaryStorages, storages, log } = this.#parts;
+    const { storageUuid: storage, path, kind } = item;
+    const until = await this.#claim(item);
+    if (until === undefined) return true;
+    try {
+      if (known) {
+        const driver = await (kind === 'primary' ? primaryStorages : storages).driver(storage);
+        await driver.remove(path);
+      }
+      await this.#parts.database.sql.deleteFrom('trash').where(isItem(item, until)).execute();
+      return true;
+    } catch (error) {
+      log.warn({ storage, path, err: error }, 'a file could not be removed; tried again later');
+      await this.#parts.database.sql
+        .updateTable('trash')
+        .set({ claimedUntil: 0 })
+        .where(isItem(item, until))
+        .execute();
+      return !toIngotError(error).retryable;
+    }
+  }
+
+  /**
+   * Until when it is this process's to remove; undefined where it is gone or another's. A list that was read before
+   * another process removed the file says nothing: a new one may have come to the same path.
+   */
+  async #claim(item: TrashRow): Promise<number | undefined> {
+    const now = Date.now();
+    const claimedUntil = now + CLAIM;
+    const { numUpdatedRows } = await this.#parts.database.sql
+      .updateTable('trash')
+      .set({ claimedUntil })
+      .where('storageUuid', '=', item.storageUuid)
+      .where('path', '=', item.path)
+      .$if(!this.#parts.alone, (update) => update.where('claimedUntil', '<=', now))
+      .executeTakeFirst();
+    return numUpdatedRows > 0n ? claimedUntil : undefined;
+  }
+}
+
+function isItem({ storageUuid, path }: TrashRow, claimedUntil: number) {
+  return (where: ExpressionBuilder<Tables, 'trash'>) => where.and({ storageUuid, path, claimedUntil });
 }

@@ -1,4 +1,4 @@
-import type { ErrorBody } from '../kernel/errors.ts';
+import { type ErrorBody, IngotError, toIngotError } from '../kernel/errors.ts';
 import type { Chunk, Lease } from './chunk-pool.ts';
 import { Digest } from './digest.ts';
 import type { Sink } from './sink.ts';
@@ -19,8 +19,8 @@ export interface Checkpoint {
 export type TakeChunk = (chunk: Chunk, length: number) => void;
 
 /**
- * Reads again what each sink holds of a transfer that was interrupted. Fulfilled with whether all of them hold
- * exactly the checkpoint's bytes. Those of the first sink are handed to `take` on the way, so that digests and
+ * Reads again what each sink holds of a transfer that was interrupted. Fulfilled with those that don't hold
+ * exactly the checkpoint's bytes, and why. What the first sink holds is handed to `take` on the way, so that digests and
  * inspection can go on from there.
  */
 export async function verifyPartials(
@@ -30,7 +30,7 @@ export async function verifyPartials(
   take: TakeChunk,
   prefixOfTaken: () => Promise<string>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Map<Sink, IngotError>> {
   const digests = sinks.map(async (sink, index) => {
     if (index === 0) {
       await readPartial(sink, checkpoint.offset, lease, take, signal);
@@ -40,8 +40,20 @@ export async function verifyPartials(
   });
   const settled = await Promise.allSettled(digests);
   signal.throwIfAborted();
-  // One that can't be read holds nothing to go on from.
-  return settled.every((one) => one.status === 'fulfilled' && one.value === checkpoint.sha256);
+  const unsound = new Map<Sink, IngotError>();
+  for (const [index, sink] of sinks.entries()) {
+    const one = settled[index];
+    // One that can't be read holds nothing to go on from.
+    if (one?.status === 'rejected') unsound.set(sink, toIngotError(one.reason));
+    else if (one?.value !== checkpoint.sha256) unsound.set(sink, differs(checkpoint));
+  }
+  return unsound;
+}
+
+function differs({ offset }: Checkpoint): IngotError {
+  return new IngotError('BS.1000', `the first ${offset} bytes that were written are not there any more`, {
+    retryable: true,
+  });
 }
 
 async function digestPartial(sink: Sink, end: number, lease: Lease, signal: AbortSignal): Promise<string> {

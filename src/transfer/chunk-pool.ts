@@ -46,7 +46,7 @@ export class ChunkPool {
     }
   }
 
-  /** One transfer's share. The pool is split evenly between the leases that are open. */
+  /** One transfer's share. The pool is split evenly between the leases that hold or want any of it. */
   lease(): Lease {
     const lease: Lease = new Lease(
       (signal) => this.#acquire(lease, signal),
@@ -88,7 +88,9 @@ export class ChunkPool {
 
   /** First come, first served, but nobody beyond an even share. */
   #serveWaiters(): void {
-    const share = Math.max(1, Math.min(CHUNKS_PER_LEASE, Math.floor(this.#size / this.#leases.size)));
+    const wanting = new Set(this.#waiters.map(({ lease }) => lease));
+    for (const lease of this.#leases) if (lease.held > 0) wanting.add(lease);
+    const share = Math.max(1, Math.min(CHUNKS_PER_LEASE, Math.floor(this.#size / wanting.size)));
     for (let i = 0; i < this.#waiters.length && this.#free.length > 0; ) {
       const waiter = this.#waiters[i] as Waiter;
       if (waiter.lease.held >= share) {

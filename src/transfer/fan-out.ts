@@ -92,6 +92,11 @@ export class FanOut {
     if (this.#lanes.length === 0) this.#onAllFailed(allFailed(this.failures));
   }
 
+  /** Goes on without the sink; what it holds is removed. */
+  drop(sink: Sink, error: IngotError): void {
+    for (const lane of this.#lanes) if (lane.sink === sink) this.#drop(lane, error);
+  }
+
   #drop(lane: Lane, thrown: unknown): void {
     // One failure shows in every call that is under way.
     if (!this.#lanes.includes(lane)) return;

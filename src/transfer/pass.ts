@@ -67,20 +67,30 @@ export class Pass<I extends Inspector> {
     return this.#facts;
   }
 
-  /** Goes on from a checkpoint if every sink holds its bytes; otherwise from 0. Fulfilled with the offset. */
+  /**
+   * Goes on from a checkpoint with the sinks that hold its bytes, and without the others; from 0 with all of them
+   * where none does. Fulfilled with the offset.
+   */
   async resume(checkpoint: Checkpoint): Promise<number> {
     const { fanOut, signal } = this.#context;
-    const sound = await verifyPartials(
-      checkpoint,
-      fanOut.sinks,
-      this.#lease,
-      (chunk, length) => this.#take(chunk, length, false),
-      () => this.#digest.prefix('sha256'),
-      signal,
-    );
-    if (!sound || this.#position !== checkpoint.offset) {
-      await this.#reset();
-      return 0;
+    for (let seen = false; !seen; ) {
+      const { sinks } = fanOut;
+      const unsound = await verifyPartials(
+        checkpoint,
+        sinks,
+        this.#lease,
+        (chunk, length) => this.#take(chunk, length, false),
+        () => this.#digest.prefix('sha256'),
+        signal,
+      );
+      if (unsound.size === sinks.length) {
+        await this.#reset();
+        return 0;
+      }
+      for (const [sink, error] of unsound) fanOut.drop(sink, error);
+      // The digest and the inspector have seen what the first one holds, and are to see what is right.
+      seen = sinks[0] !== undefined && !unsound.has(sinks[0]);
+      if (!seen) await this.#reset();
     }
     this.#facts = checkpoint.source;
     await fanOut.open({ resumeAt: checkpoint.offset, ...sizeOf(this.#facts) });

@@ -1,5 +1,6 @@
 /** SFTP backup storages in the service: added, changed, gone and back again, with their secrets kept. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -7,6 +8,7 @@ import { IngotError } from '../../src/kernel/errors.ts';
 import { filesOn, openStage, type Stage } from '../image/stage.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { runProgram } from '../support/program.ts';
+import { startRangeServer } from '../support/range-server.ts';
 import { type TestClient, until } from '../support/service.ts';
 import { type Sshd, startSshd } from '../support/sshd.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
@@ -190,6 +192,29 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await client.call('UpdateBackupStorage', { uuid, name: 'again' });
       assert.equal((await storageOf(uuid))?.name, 'again');
       await client.call('ReconnectBackupStorage', { uuid });
+      await remove(uuid);
+    });
+
+    it('is connected anew without harm to an image that is on its way there', async () => {
+      const { uuid } = await add();
+      const bytes = Buffer.concat([stage.disks.raw, randomBytes(8 << 20)]);
+      const server = await startRangeServer({
+        files: { '/disk.raw': bytes },
+        fault: () => ({ bytesPerSecond: 4 << 20 }),
+      });
+      try {
+        const url = server.url('/disk.raw');
+        const job = await client.begin('AddImage', { name: 'x', url, backupStorageUuids: [uuid] });
+        await until('bytes to come', () => server.bytesSent() > 2 << 20);
+        await client.call('ReconnectSftpBackupStorage', { uuid });
+        assert.ok(server.bytesSent() < bytes.length, 'the image came too early');
+        const { inventory, failures } = await client.result(job);
+        assert.deepEqual([inventory.status, failures], ['Ready', undefined]);
+        assert.equal(server.requests.length, 1);
+        await client.call('DeleteImage', { uuid: inventory.uuid });
+      } finally {
+        await server.close();
+      }
       await remove(uuid);
     });
 

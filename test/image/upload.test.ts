@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type DetailedError, Upload } from 'tus-js-client';
+import { MOST_OPEN } from '../../src/image/upload/uploads.ts';
 import { startServiceProcess, type TestClient, until } from '../support/service.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -19,7 +20,8 @@ describe('uploading an image', () => {
   let file: string;
 
   before(async () => {
-    stage = await openStage('sqlite', { stallTimeout: 20 });
+    // Fewer places for jobs than uploads that pause below.
+    stage = await openStage('sqlite', { stallTimeout: 20, parallelJobs: 4 });
     bytes = Buffer.concat([stage.disks.raw, randomBytes(36 * MIB)]);
     file = join(temporaryDirectory(), 'disk.raw');
     writeFileSync(file, bytes);
@@ -124,6 +126,21 @@ describe('uploading an image', () => {
     for (const { uploadJobUuid } of begun) {
       await assert.rejects(client().result(uploadJobUuid), { code: 'SYS.1017' });
     }
+    await stage.checkAll();
+  });
+
+  it('refuses more uploads at once than there may be', async () => {
+    const { inventory, uploadJobUuid } = await begin();
+    const one = await stage.database.sql
+      .selectFrom('imageUpload')
+      .selectAll()
+      .where('imageUuid', '=', inventory.uuid)
+      .executeTakeFirstOrThrow();
+    const others = Array.from({ length: MOST_OPEN - 1 }, (_, i) => ({ ...one, key: `other-${i}` }));
+    await stage.database.sql.insertInto('imageUpload').values(others).execute();
+    await assert.rejects(begin(), { code: 'SYS.1006', message: /256 uploads are under way/ });
+    await client().call('DeleteImage', { uuid: inventory.uuid });
+    await assert.rejects(client().result(uploadJobUuid), { code: 'SYS.1017' });
     await stage.checkAll();
   });
 

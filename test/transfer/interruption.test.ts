@@ -123,24 +123,57 @@ describe('a transfer that is interrupted', { concurrency: true }, () => {
     'is too short': (part) => truncate(part, MIB),
   };
   for (const [what, damage] of Object.entries(damages)) {
-    it(`begins anew where a part ${what}`, async () => {
+    it(`goes on with the store that is right where another's part ${what}`, async () => {
       for (const damaged of [0, 1]) {
         const server = await serve(({ number }) => (number === 1 ? slowly() : undefined));
         const { receiver, checkpoint } = await stopped(server.url('/image'));
         await damage(`${receiver.drivers[damaged]?.location('image')}.part`);
         const result = await receiver.take(server.url('/image'), { checkpoint });
-        assert.equal(result.resumedBytes, 0);
-        assert.equal(server.requests[1]?.headers.range, undefined);
+        assert.equal(result.resumedBytes, checkpoint.offset);
+        assert.equal(server.requests[1]?.headers.range, `bytes=${checkpoint.offset}-`);
+        assert.deepEqual([...result.failures.keys()], [`store-${damaged}`]);
         await receiver.check(result, CONTENT);
+        assert.deepEqual(await receiver.found(), [`${1 - damaged}:image`]);
       }
     });
   }
 
-  it('begins anew where a part is gone', async () => {
+  it('begins anew where no part is what it was', async () => {
     const server = await serve(({ number }) => (number === 1 ? slowly() : undefined));
     const { receiver, checkpoint } = await stopped(server.url('/image'));
-    await receiver.drivers[1]?.remove('image');
-    await receiver.check(await receiver.take(server.url('/image'), { checkpoint }), CONTENT);
+    for (const driver of receiver.drivers)
+      await writeFile(`${driver.location('image')}.part`, 'tampered', { flag: 'r+' });
+    const result = await receiver.take(server.url('/image'), { checkpoint });
+    assert.equal(result.resumedBytes, 0);
+    assert.equal(server.requests[1]?.headers.range, undefined);
+    assert.equal(result.failures.size, 0);
+    await receiver.check(result, CONTENT);
+  });
+
+  it('goes on without a store that is away', async () => {
+    const server = await serve(({ number }) => (number === 1 ? slowly() : undefined));
+    const { receiver, checkpoint } = await stopped(server.url('/image'));
+    const gone = async () => {
+      throw new IngotError('BS.1005', 'It is away.', { retryable: true });
+    };
+    const sinks = receiver.sinks().map((sink, i) =>
+      i === 0
+        ? {
+            ...sink,
+            open: gone,
+            async *readPartial() {
+              yield await gone();
+            },
+          }
+        : sink,
+    );
+    const result = await receiver.take(server.url('/image'), { checkpoint, sinks });
+    assert.equal(result.resumedBytes, checkpoint.offset);
+    assert.deepEqual(
+      [...result.failures].map(([id, { code }]) => [id, code]),
+      [['store-0', 'BS.1005']],
+    );
+    await receiver.check(result, CONTENT);
   });
 
   it('begins anew where the source has changed meanwhile', async () => {

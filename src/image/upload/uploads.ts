@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Database, SqlTransaction } from '../../database/database.ts';
 import { sleep } from '../../kernel/clock.ts';
+import { IngotError } from '../../kernel/errors.ts';
 import { newUuid } from '../../kernel/uuid.ts';
 import type { UploadChannel } from './channel.ts';
 
@@ -41,6 +42,8 @@ export interface UploadState {
 }
 
 const KEY_BYTES = 32;
+/** Uploads at once, of all processes: each has a job that waits, and files that it keeps open. */
+export const MOST_OPEN = 256;
 /** How long a job that is just being taken up is waited for, in milliseconds. */
 const PATIENCE = 5000;
 
@@ -61,11 +64,12 @@ export class Uploads {
     this.#cancel = parts.cancel;
   }
 
-  /** An address for the image's bytes, with its row. */
+  /** An address for the image's bytes, with its row. SYS.1006 where too many are awaited already. */
   async await(
     tx: SqlTransaction,
     image: { uuid: string; url: string; size?: number; now: number },
   ): Promise<AwaitedUpload> {
+    await requireRoom(tx);
     const key = randomBytes(KEY_BYTES).toString('base64url');
     const name = image.url.replace(/^upload:\/\//i, '');
     const awaited = { key, url: `${this.#publicUrl()}/uploads/${key}`, job: newUuid(), name };
@@ -137,4 +141,18 @@ export class Uploads {
       .where('upload.key', '=', key)
       .executeTakeFirst();
   }
+}
+
+async function requireRoom(tx: SqlTransaction): Promise<void> {
+  const { open } = await tx
+    .selectFrom('imageUpload as upload')
+    .innerJoin('image', 'image.uuid', 'upload.imageUuid')
+    .where('image.status', '=', 'Downloading')
+    .select((select) => select.fn.countAll<number>().as('open'))
+    .executeTakeFirstOrThrow();
+  if (Number(open) < MOST_OPEN) return;
+  throw new IngotError('SYS.1006', `${open} uploads are under way, and there may be ${MOST_OPEN} at once`, {
+    retryable: true,
+    elaboration: 'Wait until one has ended, or delete the images of those that nobody goes on with.',
+  });
 }
