@@ -93,6 +93,7 @@ export function receiveImageUpload(
     },
 
     undo: (job) => undoTakingIn(parts, job.checkpoint),
+    ended: () => void parts.trash.empty(),
   };
 }
 
