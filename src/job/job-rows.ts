@@ -84,9 +84,14 @@ export class JobRows {
 
   /**
    * Takes the oldest open job that nobody holds; undefined when there is none. `except`: jobs that this very
-   * process works on, whatever has become of their leases.
+   * process works on, whatever has become of their leases. `isOurs`: whether it may work on such a job at all.
    */
-  async claimNext(options: { onlyCancelled: boolean; except: string[] }): Promise<LongJobRow | undefined> {
+  async claimNext(options: {
+    onlyCancelled: boolean;
+    except: readonly string[];
+    isOurs: (row: LongJobRow) => boolean;
+  }): Promise<LongJobRow | undefined> {
+    const except = [...options.except];
     for (;;) {
       const now = await this.#databaseTime(this.#database.sql);
       let open = this.#database.sql
@@ -94,9 +99,14 @@ export class JobRows {
         .selectAll()
         .where('state', 'in', options.onlyCancelled ? ['Canceling'] : OPEN)
         .where((where) => where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', now)]));
-      if (options.except.length > 0) open = open.where('uuid', 'not in', options.except);
-      const row = await open.orderBy('createDate').orderBy('uuid').limit(1).executeTakeFirst();
-      if (!row) return undefined;
+      if (except.length > 0) open = open.where('uuid', 'not in', except);
+      const found = await open.orderBy('createDate').orderBy('uuid').limit(1).executeTakeFirst();
+      if (!found) return undefined;
+      const row = { ...found, checkpoint: found.checkpoint === null ? null : JSON.parse(found.checkpoint) };
+      if (!options.isOurs(row)) {
+        except.push(row.uuid);
+        continue;
+      }
       const changes = {
         managementNodeUuid: this.#node,
         leaseUntil: now + this.#lease,
@@ -113,7 +123,7 @@ export class JobRows {
         .executeTakeFirst();
       // Another process may have been quicker.
       if (numUpdatedRows === 0n) continue;
-      return { ...row, ...changes, checkpoint: row.checkpoint === null ? null : JSON.parse(row.checkpoint) };
+      return { ...row, ...changes };
     }
   }
 

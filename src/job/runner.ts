@@ -244,12 +244,22 @@ export class JobRunner {
    */
   async #takeUp(): Promise<void> {
     const claim = (onlyCancelled: boolean) =>
-      this.#rows.claimNext({ onlyCancelled, except: [...this.#running.keys()] });
+      this.#rows.claimNext({
+        onlyCancelled,
+        except: [...this.#running.keys()],
+        isOurs: (row) => this.#isOurs(row),
+      });
     for (let more = true; more && !this.#stopping; ) {
       more = this.#isFull()
         ? await this.#launchOrRelease(await claim(true))
         : await this.#fillPlace(() => claim(false));
     }
+  }
+
+  #isOurs(row: LongJobRow): boolean {
+    if (this.#parts.alone) return true;
+    const found = this.#parts.operations.get(messageNameOf(row));
+    return (found?.operation as JobOperation<Message> | undefined)?.isOurs?.(row.checkpoint) ?? true;
   }
 
   #takeUpSoon(): void {
