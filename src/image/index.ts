@@ -2,6 +2,7 @@ import type { Settings } from '../global-config/settings.ts';
 import type { Operations } from '../job/operation.ts';
 import type { JobRunner } from '../job/runner.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import type { LocalHost } from '../vm/hosts.ts';
 import type { LiveLayers } from '../vm/live-layers.ts';
 import { type AddImageParts, addImage } from './add.ts';
 import { addImageToBackupStorage } from './add-to-storages.ts';
@@ -40,6 +41,7 @@ export function imageOperations(
       secrets: SecretBox;
       publicUrl: () => string;
       live: LiveLayers;
+      host: LocalHost;
     },
 ): Operations<typeof messages> {
   return {

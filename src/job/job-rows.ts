@@ -84,10 +84,16 @@ export class JobRows {
 
   /**
    * Takes the oldest open job that nobody holds; undefined when there is none. `except`: jobs that this very
-   * process works on, whatever has become of their leases. `cancelledOr`: only cancelled ones, and those of these names.
+   * process works on, whatever has become of their leases. `cancelledOr`: only cancelled ones, and those of these
+   * names. `isOurs`: whether it may work on such a job at all.
    */
-  async claimNext(options: { cancelledOr?: string[]; except: string[] }): Promise<LongJobRow | undefined> {
+  async claimNext(options: {
+    cancelledOr?: string[];
+    except: readonly string[];
+    isOurs: (row: LongJobRow) => boolean;
+  }): Promise<LongJobRow | undefined> {
     const { cancelledOr } = options;
+    const except = [...options.except];
     for (;;) {
       const now = await this.#databaseTime(this.#database.sql);
       let open = this.#database.sql
@@ -103,9 +109,14 @@ export class JobRows {
           ]),
         );
       }
-      if (options.except.length > 0) open = open.where('uuid', 'not in', options.except);
-      const row = await open.orderBy('createDate').orderBy('uuid').limit(1).executeTakeFirst();
-      if (!row) return undefined;
+      if (except.length > 0) open = open.where('uuid', 'not in', except);
+      const found = await open.orderBy('createDate').orderBy('uuid').limit(1).executeTakeFirst();
+      if (!found) return undefined;
+      const row = { ...found, checkpoint: found.checkpoint === null ? null : JSON.parse(found.checkpoint) };
+      if (!options.isOurs(row)) {
+        except.push(row.uuid);
+        continue;
+      }
       const changes = {
         managementNodeUuid: this.#node,
         leaseUntil: now + this.#lease,
@@ -122,7 +133,7 @@ export class JobRows {
         .executeTakeFirst();
       // Another process may have been quicker.
       if (numUpdatedRows === 0n) continue;
-      return { ...row, ...changes, checkpoint: row.checkpoint === null ? null : JSON.parse(row.checkpoint) };
+      return { ...row, ...changes };
     }
   }
 

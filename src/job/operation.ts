@@ -80,6 +80,11 @@ export interface JobOperation<M extends Message, C = unknown> {
    * pause keep no other job waiting. Whoever begins such jobs bounds their number.
    */
   readonly waitsForClient?: true;
+  /**
+   * False where another service's process has to run and undo it, as what it works on is out of our reach; this one
+   * then leaves it alone, whatever becomes of the other. Every process can where this is absent.
+   */
+  isOurs?(checkpoint: C): boolean;
   /** After the job's end stands, well or not, in the process that ended it; nothing may rest on its being called. */
   ended?(): void;
 }

@@ -221,12 +221,22 @@ export class JobRunner {
    */
   async #takeUp(): Promise<void> {
     const claim = (only?: { names: string[] }) =>
-      this.#rows.claimNext({ ...(only && { cancelledOr: only.names }), except: [...this.#running.keys()] });
+      this.#rows.claimNext({
+        ...(only && { cancelledOr: only.names }),
+        except: [...this.#running.keys()],
+        isOurs: (row) => this.#isOurs(row),
+      });
     for (let more = true; more && !this.#stopping; ) {
       more = this.#isFull()
         ? await this.#launchOrRelease(await claim({ names: this.#placeless() }))
         : await this.#fillPlace(() => claim());
     }
+  }
+
+  #isOurs(row: LongJobRow): boolean {
+    if (this.#parts.alone) return true;
+    const found = this.#parts.operations.get(messageNameOf(row));
+    return (found?.operation as JobOperation<Message> | undefined)?.isOurs?.(row.checkpoint) ?? true;
   }
 
   #takeUpSoon(): void {

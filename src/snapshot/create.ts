@@ -12,7 +12,9 @@ import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
 import { type Trash, throwAway } from '../primary-storage/trash.ts';
 import { requireReachable } from '../primary-storage/usable.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
+import type { LocalHost } from '../vm/hosts.ts';
 import type { LiveLayers } from '../vm/live-layers.ts';
+import { isOf, type OfHost } from '../vm/of-host.ts';
 import { runningVmOf } from '../vm/use.ts';
 import { newLayerPath, takeVolume, type VolumeOnStorage } from '../volume/volumes.ts';
 import type { CreateVolumeSnapshot } from './messages.ts';
@@ -26,9 +28,11 @@ export interface SnapshotParts {
   clock: Clock;
   settings: Settings;
   live: LiveLayers;
+  host: LocalHost;
 }
 
-interface Checkpoint {
+/** Of a host where a virtual machine runs with the volume. */
+interface Checkpoint extends OfHost {
   uuid: string;
   volumeUuid: string;
   treeUuid: string;
@@ -61,9 +65,9 @@ export function createVolumeSnapshot(
         resourceUuid ?? newUuid(),
         await parts.settings.get(LONGEST_CHAIN),
       );
-      const vmUuid = await runningVmOf(tx, volume);
+      const vmUuid = await runningVmOf(tx, volume, parts.host);
       if (vmUuid !== undefined && planned.whole) throw tooLong(volume, planned.whole.layers - 1);
-      const checkpoint = { ...planned, ...(vmUuid !== undefined && { vmUuid }) };
+      const checkpoint = { ...planned, ...(vmUuid !== undefined && { vmUuid, hostUuid: parts.host.uuid }) };
       const { uuid, treeUuid, newTree, path } = checkpoint;
       const dates = bornAt(parts.clock.now());
       if (newTree) {
@@ -162,6 +166,7 @@ export function createVolumeSnapshot(
     },
 
     ended: () => void parts.trash.empty(),
+    isOurs: (checkpoint) => isOf(parts.host, checkpoint),
   };
 }
 

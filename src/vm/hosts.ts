@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { ADMIN_UUID } from '../account/account.ts';
 import { own } from '../account/ownership.ts';
 import type { Database, SqlTransaction } from '../database/database.ts';
+import { jobNameOf } from '../job/long-job.ts';
 import type { ChangeOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { writeFileDurably } from '../kernel/durable-file.ts';
@@ -17,7 +18,8 @@ import { newUuid } from '../kernel/uuid.ts';
 import { requireInventory } from '../query/find.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostSize, Hypervisor } from './hypervisor.ts';
-import type { ChangeHostState } from './messages.ts';
+import { type ChangeHostState, VerifyImageBoots } from './messages.ts';
+import { isOf, type OfHost } from './of-host.ts';
 
 /** Its uuid, in the directory of its virtual machines: whoever serves from there is the same host. */
 const NAME = 'host';
@@ -187,13 +189,27 @@ export async function requireRoom(
     .where('uuid', '!=', vm.uuid)
     .where('state', 'in', [...ON_HOST])
     .executeTakeFirstOrThrow();
-  const left = host.totalMemoryCapacity - Number(taken);
+  const left = host.totalMemoryCapacity - Number(taken) - (await throwAwayMemory(tx, hostUuid));
   if (vm.memorySize <= left) return;
   throw new IngotError(
     'SYS.1006',
     `host '${host.name}' (${hostUuid}) has ${formatSize(Math.max(0, left))} of memory left beside its running virtual machines, and this one needs ${formatSize(vm.memorySize)}`,
     { retryable: true, elaboration: 'Stop others first.' },
   );
+}
+
+/** Bytes that the machines of VerifyImageBoots have or are going to have: no rows but those of their jobs tell of them. */
+async function throwAwayMemory(tx: SqlTransaction, hostUuid: string): Promise<number> {
+  const jobs = await tx
+    .selectFrom('longJob')
+    .select('checkpoint')
+    .where('jobName', '=', jobNameOf(VerifyImageBoots.name))
+    .where('state', 'in', ['Waiting', 'Running', 'Canceling'])
+    .execute();
+  return jobs
+    .map(({ checkpoint }) => JSON.parse(checkpoint ?? '{}') as OfHost & { machine?: { memorySize: number } })
+    .filter((of) => isOf({ uuid: hostUuid }, of))
+    .reduce((sum, { machine }) => sum + (machine?.memorySize ?? 0), 0);
 }
 
 export function changeHostState(parts: { clock: Clock }): ChangeOperation<typeof ChangeHostState> {

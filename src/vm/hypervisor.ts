@@ -30,17 +30,20 @@ export interface Machine {
   disks: readonly Disk[];
   /** The medium in the CD drive, which each machine has. */
   cd?: string;
-  nics: readonly { mac: string; bridge?: string }[];
+  /** Each on the bridge; without one on a network of its own, from where nothing is reached unless it is `outward`. */
+  nics: readonly { mac: string; bridge?: string; outward?: boolean }[];
 }
 
 /**
  * - `running`: the guest runs; `paused` while it is held for a moment.
  * - `stopped`: there is no such machine, or it has powered off; `why` is there when it did not do so by itself.
- * - `unknown`: there is one, but it doesn't answer, or has stopped by itself; `why` says how.
+ * - `unknown`: there is one, but it doesn't answer, or has stopped by itself; `why` says how, and `canResume` is there
+ *   where what it stopped over may pass: `resume` has it try again.
  */
 export interface MachineState {
   is: 'running' | 'paused' | 'stopped' | 'unknown';
   why?: string;
+  canResume?: true;
 }
 
 /** What is known of a host without asking much. */
@@ -88,7 +91,7 @@ export interface Hypervisor {
   list(): Promise<string[]>;
   /** Those of which something is kept; see `forget`. */
   kept(): Promise<string[]>;
-  /** Lets a machine that is paused go on. */
+  /** Lets a machine that is paused, or `canResume`, go on. */
   resume(uuid: string): Promise<void>;
   /** Removes what is kept of a machine that is stopped. */
   forget(uuid: string): Promise<void>;
@@ -107,7 +110,8 @@ export interface Hypervisor {
   /**
    * Puts all of the guest's layer into `into`, which it stands on, and has the guest write to that again. It is paused
    * for the moment in which `settle` runs: whoever reads the disk before that reads the upper layer, after it the lower.
-   * Never writes to anything but the layer named.
+   * Where `settle` rejects, for some seconds, the machine stays paused, on the lower layer. Never writes to anything but
+   * the layer named.
    */
   foldLayer(
     uuid: string,

@@ -5,6 +5,7 @@
  */
 import type { Database } from '../database/database.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { IngotError } from '../kernel/errors.ts';
 import type { Base } from '../primary-storage/driver.ts';
 import type { PrimaryStorages } from '../primary-storage/primary-storages.ts';
 import { throwAway } from '../primary-storage/trash.ts';
@@ -54,6 +55,12 @@ export class LiveLayers {
     const layer = await hypervisor.layerOf(vmUuid, volumeUuid);
     // It was stopped in the meantime: the next start goes on in the new layer.
     if (layer === undefined || layer === driver.location(next)) return;
+    if (layer !== driver.location(old)) {
+      throw new IngotError(
+        'SYS.1016',
+        `virtual machine ${vmUuid} writes to ${layer}, which is not the layer of volume ${volumeUuid} (${driver.location(old)})`,
+      );
+    }
     await hypervisor.whileFrozen(vmUuid, () =>
       hypervisor.switchLayer(vmUuid, volumeUuid, driver.location(next)),
     );

@@ -117,7 +117,7 @@ export const QueryVmCdRom = defineQuery(VmCdRom, {
 export const UpdateVmInstance = defineMessage({
   ...about,
   name: 'UpdateVmInstance',
-  doc: 'Changes what a virtual machine says of itself, and, for the next start, its size and devices; what is not given stays as it is.',
+  doc: 'Changes what a virtual machine says of itself, and, while it does not run, its size and devices; what is not given stays as it is.',
   source: 'zstack-api.md 3.5',
   kind: 'change',
   route: ACTIONS,
@@ -287,8 +287,15 @@ export const VerifyImageBoots = defineMessage({
   parameters: {
     uuid: uuid('The image.', { references: 'Image' }),
     pattern: text(
-      'A regular expression that the serial port must come to say; by default a log-in prompt, or a screen that changed and came to rest.',
-      { optional: true, max: 1024, rule: { says: 'a regular expression', test: isRegularExpression } },
+      'Words that the serial port must come to say, within a line; `*` stands for anything. By default a log-in prompt, or a screen that changed and came to rest.',
+      {
+        optional: true,
+        max: 1024,
+        rule: {
+          says: 'words within a line, and not only `*`',
+          test: (words) => /[^*\s]/.test(words) && !/[\r\n]/.test(words),
+        },
+      },
     ),
     seconds: integer('How long it may take.', { default: 300, min: 1, max: 3600, unit: 'seconds' }),
     memorySize: optional(MEMORY_SIZE, 'Memory of the virtual machine in bytes; 512 MiB by default.'),
@@ -305,11 +312,3 @@ export const VerifyImageBoots = defineMessage({
     }),
   }),
 });
-
-function isRegularExpression(pattern: string): boolean {
-  try {
-    return new RegExp(pattern) instanceof RegExp;
-  } catch {
-    return false;
-  }
-}

@@ -1,5 +1,5 @@
 import { defineSetting } from '../global-config/setting.ts';
-import { integer } from '../kernel/field.ts';
+import { choice, integer } from '../kernel/field.ts';
 
 export const STOP_PATIENCE = defineSetting(
   'vm',
@@ -21,4 +21,17 @@ export const TRACER_INTERVAL = defineSetting(
     default: 60,
     unit: 'seconds',
   }),
+);
+
+export const GUEST_NETWORK = defineSetting(
+  'vm',
+  'guest.network',
+  choice(
+    'What guests without a bridge reach, from their next start on.',
+    {
+      isolated: 'nothing; they get an address, and that is all',
+      user: "what the service's machine reaches, in its name: its own loopback and the metadata of a cloud as well",
+    },
+    { default: 'isolated' },
+  ),
 );

@@ -1,5 +1,6 @@
 import { requireFree } from '../job/holds.ts';
 import type { ChangeOperation } from '../job/operation.ts';
+import { IngotError } from '../kernel/errors.ts';
 import { requireInventory } from '../query/find.ts';
 import { requireSuitable } from './hosts.ts';
 import type { UpdateVmInstance } from './messages.ts';
@@ -9,9 +10,16 @@ import { requireVm, setState, type VmParts } from './vms.ts';
 
 export function updateVmInstance(parts: VmParts): ChangeOperation<typeof UpdateVmInstance> {
   return async ({ parameters: { uuid, ...changes } }, tx) => {
+    const isMadeAnew =
+      changes.memorySize !== undefined || changes.cpuNum !== undefined || changes.platform !== undefined;
+    if (isMadeAnew) await requireFree(tx, { table: 'vmInstance', uuid, mode: 'change' });
     const vm = await requireVm(tx, uuid);
-    if (changes.memorySize !== undefined || changes.cpuNum !== undefined || changes.platform !== undefined) {
-      await requireFree(tx, { table: 'vmInstance', uuid, mode: 'change' });
+    if (isMadeAnew && vm.state !== 'Stopped' && vm.state !== 'Created') {
+      throw new IngotError(
+        'SYS.1006',
+        `virtual machine '${vm.name}' (${uuid}) is ${vm.state}; 'cpuNum', 'memorySize' and 'platform' are changed while it is Stopped or Created`,
+        { elaboration: 'Stop it first (StopVmInstance).' },
+      );
     }
     requireSuitable(await parts.hypervisor.size(), { ...vm, ...changes });
     await tx

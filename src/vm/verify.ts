@@ -10,11 +10,13 @@ import { throwAway } from '../primary-storage/trash.ts';
 import { dropSystemTags, replaceSystemTag } from '../tag/tags.ts';
 import { storageFor } from '../volume/image-source.ts';
 import { newLayerPath, wholeSectors } from '../volume/volumes.ts';
+import { requireRoom, requireSuitable } from './hosts.ts';
 import type { Machine } from './hypervisor.ts';
 import type { VerifyImageBoots } from './messages.ts';
 import { devicesFor, requireBootable } from './rules.ts';
 import { ScreenWatch } from './screen-watch.ts';
 import type { VmParts } from './vms.ts';
+import { findWords } from './words.ts';
 
 interface Checkpoint {
   imageUuid: string;
@@ -70,6 +72,8 @@ export function verifyImageBoots(
         cpuNum,
         memorySize,
       };
+      requireSuitable(await parts.hypervisor.size(), machine);
+      await requireRoom(tx, parts.host.uuid, machine);
       const directory = `vms/${machine.uuid}`;
       const place = { storageUuid: storage.uuid, path: newLayerPath(diskUuid), size, diskUuid, directory };
       return { target: imageUuid, checkpoint: { imageUuid, ...place, iso: from === 'iso', machine } };
@@ -134,7 +138,8 @@ async function watch(parts: VmParts, job: Job<typeof VerifyImageBoots, Checkpoin
   const { hypervisor } = parts;
   const { uuid } = job.checkpoint.machine;
   const { seconds, pattern } = job.call.parameters;
-  const wanted = pattern === undefined ? LOG_IN : new RegExp(pattern, 'm');
+  const find = (said: string) =>
+    pattern === undefined ? LOG_IN.exec(said)?.[0].trim() : findWords(pattern, said);
   const screen = new ScreenWatch();
   const deadline = performance.now() + seconds * 1000;
   let firmware = '';
@@ -142,7 +147,7 @@ async function watch(parts: VmParts, job: Job<typeof VerifyImageBoots, Checkpoin
     await sleep(LOOK, job.signal);
     const { is, why } = await hypervisor.state(uuid);
     const said = (await hypervisor.consoleText(uuid, -65_536, 65_536))?.text ?? '';
-    const found = wanted.exec(said.replaceAll('\r', ''))?.[0].trim();
+    const found = find(said.replaceAll('\r', ''));
     if (found !== undefined)
       return { boots: true, evidence: `the serial port said '${found.slice(0, 200)}'` };
     if (is === 'stopped')
@@ -163,7 +168,7 @@ async function watch(parts: VmParts, job: Job<typeof VerifyImageBoots, Checkpoin
   const missing =
     pattern === undefined
       ? 'neither a log-in prompt nor a screen that changed and came to rest'
-      : `nothing that matches /${pattern}/`;
+      : `nothing on the serial port like '${pattern}'`;
   return { boots: false, evidence: `there was ${missing} within ${seconds} s` };
 }
 

@@ -114,7 +114,7 @@ export const VmNic = defineResource({
     mac: text('Its address.', { max: 17 }),
     driverType: choice('What the guest sees.', { virtio: '', e1000: '' }),
     type: choice('What it is connected to.', {
-      user: "a network of its own, from where the host's networks can be reached and where nobody reaches it",
+      user: 'a network of its own, where nobody reaches it; vm/guest.network says what it reaches from there',
       bridge: 'a bridge of the host',
     }),
     bridge: text('The bridge.', { optional: true, max: 15, since: 'ingot' }),

@@ -11,6 +11,7 @@ import type { Trash } from '../primary-storage/trash.ts';
 import { type LocalHost, recount } from './hosts.ts';
 import type { Hypervisor, Machine } from './hypervisor.ts';
 import { devicesFor } from './rules.ts';
+import { GUEST_NETWORK } from './settings.ts';
 import type { VmInstanceRow } from './vm-instance.ts';
 
 export interface VmParts {
@@ -60,7 +61,10 @@ export async function takeVm(
 }
 
 /** Throws where another service's host has it: its hypervisor is out of our reach. */
-export function requireHere(vm: VmInstanceRow, host: LocalHost): void {
+export function requireHere(
+  vm: Pick<VmInstanceRow, 'uuid' | 'name' | 'hostUuid' | 'lastHostUuid'>,
+  host: LocalHost,
+): void {
   const at = vm.hostUuid ?? vm.lastHostUuid;
   if (at === null || at === host.uuid) return;
   throw new IngotError(
@@ -104,7 +108,7 @@ export function stopped(
 
 /** What the hypervisor is told of it, as its rows say now. */
 export async function machineOf(
-  parts: Pick<VmParts, 'primaryStorages'>,
+  parts: Pick<VmParts, 'primaryStorages' | 'settings'>,
   on: Sql,
   vm: VmInstanceRow,
 ): Promise<Machine> {
@@ -131,6 +135,7 @@ export async function machineOf(
     const driver = await parts.primaryStorages.driver(primaryStorageUuid);
     disks.push({ uuid, file: driver.location(path), deviceId: deviceId ?? 0 });
   }
+  const outward = (await parts.settings.get(GUEST_NETWORK)) === 'user';
   return {
     uuid: vm.uuid,
     name: vm.name,
@@ -140,6 +145,6 @@ export async function machineOf(
     paravirtual: devicesFor(vm.platform).paravirtual,
     disks,
     ...(cd?.isoInstallPath && { cd: cd.isoInstallPath }),
-    nics: nics.map(({ mac, bridge }) => ({ mac, ...(bridge !== null && { bridge }) })),
+    nics: nics.map(({ mac, bridge }) => ({ mac, outward, ...(bridge !== null && { bridge }) })),
   };
 }

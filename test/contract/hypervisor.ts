@@ -119,6 +119,32 @@ export function hypervisorContract(name: string, prepare: () => HypervisorUnderT
       assert.equal(await sha256Of(file('base')), digest);
     });
 
+    it('holds the guest where the row can not be written that says where it goes on', async () => {
+      const { uuid } = machine;
+      const layer = async (which: string) => {
+        const over = ['-b', file('root'), '-F', 'qcow2'];
+        await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, file(which)]);
+        await hypervisor.switchLayer(uuid, root, file(which));
+      };
+      await layer('second');
+      let attempts = 0;
+      await hypervisor.foldLayer(uuid, root, file('root'), async () => {
+        if (++attempts < 3) throw new Error('not yet');
+      });
+      assert.equal(attempts, 3);
+      assert.deepEqual(await hypervisor.state(uuid), { is: 'running' });
+
+      await layer('third');
+      const never = async () => {
+        throw new Error('the row is not written');
+      };
+      await assert.rejects(hypervisor.foldLayer(uuid, root, file('root'), never), { message: /not written/ });
+      assert.deepEqual(await hypervisor.state(uuid), { is: 'paused' });
+      assert.equal(await hypervisor.layerOf(uuid, root), file('root'));
+      await hypervisor.resume(uuid);
+      assert.deepEqual(await hypervisor.state(uuid), { is: 'running' });
+    });
+
     it('plugs disks in, and changes the CD', async () => {
       const { uuid } = machine;
       const disk = { uuid: data, file: file('data'), deviceId: 1 };

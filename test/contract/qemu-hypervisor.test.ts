@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createLog } from '../../src/kernel/log.ts';
 import { probe } from '../../src/vm/qemu/accelerator.ts';
+import { commandLine } from '../../src/vm/qemu/command-line.ts';
 import { qemuHypervisor } from '../../src/vm/qemu/driver.ts';
+import { whileFrozen } from '../../src/vm/qemu/guest-agent.ts';
 import { keepBounded, readSerial } from '../../src/vm/qemu/serial-log.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import { hypervisorContract } from './hypervisor.ts';
@@ -19,6 +23,52 @@ hypervisorContract('QEMU', () => {
     kill: (uuid) => process.kill(Number(readFileSync(join(directory, uuid, 'qemu.pid'), 'utf8')), 'SIGKILL'),
     cutOff: (uuid) => rmSync(join(directory, uuid, 'qmp.sock')),
   };
+});
+
+describe('the network of a guest', () => {
+  it('leads nowhere, unless it is told to', () => {
+    const machine = {
+      uuid: '0'.repeat(32),
+      name: 'n',
+      architecture: 'x86_64',
+      cpuNum: 1,
+      memorySize: 2 ** 26,
+    };
+    const mac = 'fa:00:00:00:00:01';
+    const nics = [{ mac }, { mac, outward: true }, { mac, bridge: 'br0' }];
+    const line = commandLine({ ...machine, paravirtual: true, disks: [], nics }, 'tcg');
+    assert.deepEqual(
+      line.filter((_, i) => line[i - 1] === '-netdev'),
+      ['user,id=net0,restrict=on', 'user,id=net1,restrict=off', 'bridge,id=net2,br=br0'],
+    );
+  });
+});
+
+describe('an agent that talks without end', () => {
+  it('is none, and costs no memory', async () => {
+    const socket = join(temporaryDirectory(), 'agent.sock');
+    let said = 0;
+    const gone = Promise.withResolvers<void>();
+    const guest = createServer((connection) => {
+      const words = Buffer.alloc(16_384, 'x');
+      const talk = () => {
+        do said += words.length;
+        while (connection.write(words));
+      };
+      connection.on('drain', talk).on('error', () => {});
+      connection.on('close', () => gone.resolve());
+      talk();
+    }).listen(socket);
+    await once(guest, 'listening');
+    let worked = false;
+    const frozen = await whileFrozen(socket, async () => {
+      worked = true;
+    });
+    await gone.promise;
+    guest.close();
+    assert.deepEqual({ frozen, worked }, { frozen: false, worked: true });
+    assert.ok(said < 2 ** 20, `it could say ${said} bytes`);
+  });
 });
 
 describe('the probe of an accelerator', () => {

@@ -81,6 +81,48 @@ onBothDatabases((kind, open) => {
       await heir.stop(1000);
     });
 
+    it('leave a job alone that only another one can run or undo, however long that is away', async () => {
+      const dead = shop.runner({ lease: 100 });
+      const stopped = Promise.withResolvers<void>();
+      shop.task('there', {
+        admit: async () => ({ checkpoint: { at: 'there' } }),
+        run: async () => {
+          await stopped.promise;
+          return done();
+        },
+      });
+      const jobs = [await shop.submit(dead, 'there'), await shop.submit(dead, 'there')] as const;
+      await shop.cancel(dead, jobs[1]);
+      const other = shop.runner(
+        { lease: 60, parallel: 1 },
+        { isOurs: (checkpoint) => JSON.stringify(checkpoint) !== '{"at":"there"}' },
+      );
+      await other.start();
+      // It has work of its own meanwhile, which those don't keep it from.
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        await shop.untilState(await shop.submit(other, 'own'), 'Succeeded');
+      }
+      const own = (event: string) => event === 'run own';
+      assert.equal(shop.events.filter(own).length, 5);
+      const before = shop.events.filter((event) => !own(event)).length;
+      await until(
+        'the lease to run out',
+        async () => ((await shop.row(jobs[0])).leaseUntil ?? 0) < Date.now(),
+      );
+      await other.stop(1000);
+      assert.equal((await shop.row(jobs[0])).state, 'Running');
+      assert.equal((await shop.row(jobs[0])).attempts, 1);
+
+      const back = shop.runner({ lease: 60 });
+      await back.start();
+      stopped.resolve();
+      await shop.untilState(jobs[0], 'Succeeded');
+      await shop.untilState(jobs[1], 'Canceled');
+      assert.ok(shop.events.filter((event) => !own(event)).length > before);
+      await back.stop(1000);
+    });
+
     it('a job that another has taken is told to stop by the next heartbeat', async () => {
       const loser = shop.runner({ lease: 90 });
       await loser.start();

@@ -69,7 +69,10 @@ export class Workshop {
     this.#tasks.set(name, task);
   }
 
-  runner(settings: Partial<JobSettings> = {}, { alone = false } = {}): JobRunner {
+  runner(
+    settings: Partial<JobSettings> = {},
+    { alone = false, isOurs }: { alone?: boolean; isOurs?: (checkpoint: unknown) => boolean } = {},
+  ): JobRunner {
     const taskOf = (call: Call<typeof Work>) => this.#tasks.get(call.parameters.task) ?? {};
     const work: JobOperation<typeof Work> = {
       admit: async (call, tx) => (await taskOf(call).admit?.(call, tx)) ?? { checkpoint: { saved: 0 } },
@@ -82,6 +85,7 @@ export class Workshop {
         await taskOf(job.call).undo?.(job);
         return async () => {};
       },
+      ...(isOurs && { isOurs }),
     };
     const operations = new Map<string, { message: Message; operation: AnyOperation }>([
       ['Work', { message: Work, operation: work as unknown as AnyOperation }],

@@ -72,7 +72,7 @@ describe('virtual machines', () => {
   it('are asked to power off, and ended when they do not', async () => {
     const { uuid } = await create();
     const pid = pidOf(uuid);
-    assert.match(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), /-accel\0tcg/);
+    assert.match(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), /-accel\0tcg[\s\S]*restrict=on/);
     const begun = performance.now();
     const stopped = await call('StopVmInstance', { uuid });
     assert.ok(performance.now() - begun >= 1000, 'it was given no time');
@@ -84,7 +84,16 @@ describe('virtual machines', () => {
     await assert.rejects(call('StartVmInstance', { uuid }), {
       message: /is Running; to start it, it has to be/,
     });
+    const network = { category: 'vm', name: 'guest.network', value: 'user' };
+    await service.client.call('UpdateGlobalConfig', network);
     assert.equal((await call('RebootVmInstance', { uuid })).state, 'Running');
+    assert.match(readFileSync(`/proc/${pidOf(uuid)}/cmdline`, 'latin1'), /restrict=off/);
+    for (const change of [{ cpuNum: 2 }, { memorySize: 96 * MIB }, { platform: 'Other' }]) {
+      await assert.rejects(call('UpdateVmInstance', { uuid, ...change }), {
+        message: /is Running; 'cpuNum', 'memorySize' and 'platform' are changed while it is Stopped/,
+      });
+    }
+    assert.equal((await call('UpdateVmInstance', { uuid, name: 'renamed' })).name, 'renamed');
     await call('StopVmInstance', { uuid, type: 'cold' });
     await call('UpdateVmInstance', { uuid, platform: 'Other', memorySize: 96 * MIB });
     const other = await call('StartVmInstance', { uuid });
@@ -198,7 +207,15 @@ describe('virtual machines', () => {
     });
     const [host] = await service.client.query('Host');
     assert.equal(host?.availableMemoryCapacity, totalmem() - memorySize);
+    const trying = { uuid: image, memorySize, pattern: 'never said' };
+    await assert.rejects(service.client.call('VerifyImageBoots', trying), { message: /of memory left/ });
     await destroy(uuid);
+    // What is tried has memory too, though it is in no list of virtual machines.
+    const trial = await service.client.begin('VerifyImageBoots', trying);
+    await assert.rejects(create({ memorySize }), { message: /of memory left/ });
+    await service.client.call('CancelLongJob', { uuid: trial });
+    await longResult(service.client, trial).catch(() => {});
+    await destroy((await create({ memorySize })).uuid);
     const [free] = await service.client.query('Host');
     assert.equal(free?.availableMemoryCapacity, totalmem());
   });

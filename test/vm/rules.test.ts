@@ -210,6 +210,34 @@ for (const database of ['sqlite', 'postgres'] as DatabaseKind[]) {
       await refused(() => create({ ...by, ...none }), 'SYS.1006', /instance offering 'small' .* is Disabled/);
     });
 
+    it('an image is not tried with more than the host has, nor for words that are none', async () => {
+      const verify = (more: object) => service.client.call('VerifyImageBoots', { uuid: image, ...more });
+      const memorySize = Math.ceil((2 * totalmem()) / MIB) * MIB;
+      await refused(() => verify({ memorySize }), 'SYS.1007', /is more than the host has/);
+      await refused(() => verify({ pattern: '**' }), 'SYS.1007', /'pattern'.*words within a line/);
+    });
+
+    it('a volume that a virtual machine of another host writes to is left alone', async () => {
+      const { uuid, rootVolumeUuid } = await create();
+      const at = await openDatabase(service.databaseAt);
+      const set = (state: 'Running' | 'Created', hostUuid: string | null) =>
+        at.sql.updateTable('vmInstance').set({ state, hostUuid }).where('uuid', '=', uuid).execute();
+      await set('Running', 'f'.repeat(32));
+      for (const [name, parameters] of [
+        ['CreateVolumeSnapshot', { name: 's', volumeUuid: rootVolumeUuid }],
+        ['CreateRootVolumeTemplateFromRootVolume', { name: 't', rootVolumeUuid }],
+      ] as const) {
+        await refused(
+          () => service.client.call(name, parameters),
+          'SYS.1006',
+          /is on host f{32}, and this service runs those of host/,
+        );
+      }
+      await set('Created', null);
+      await at.close();
+      await destroy(uuid);
+    });
+
     it('a guest of another architecture is not runnable here', async () => {
       await refused(
         () => create({ architecture: 'aarch64' }),
@@ -232,6 +260,11 @@ for (const database of ['sqlite', 'postgres'] as DatabaseKind[]) {
       await call('ChangeHostState', { uuid: host?.uuid, stateEvent: 'disable' });
       await refused(
         () => create({ strategy: 'InstantStart' }),
+        'SYS.1006',
+        /is Disabled; it takes no virtual machines/,
+      );
+      await refused(
+        () => service.client.call('VerifyImageBoots', { uuid: image }),
         'SYS.1006',
         /is Disabled; it takes no virtual machines/,
       );

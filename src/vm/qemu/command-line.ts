@@ -79,9 +79,11 @@ export function commandLine(machine: Machine, accelerator: 'kvm' | 'tcg'): strin
       ...(machine.cd !== undefined && { drive: CD_NODE }),
     }),
   );
-  machine.nics.forEach(({ mac, bridge }, i) => {
+  machine.nics.forEach(({ mac, bridge, outward = false }, i) => {
+    // Through QEMU a guest reaches all that the host does, as if from there: its loopback, and the cloud's metadata.
+    const own = `user,id=net${i},restrict=${outward ? 'off' : 'on'}`;
     line.push(
-      ...['-netdev', bridge === undefined ? `user,id=net${i}` : `bridge,id=net${i},br=${bridge}`],
+      ...['-netdev', bridge === undefined ? own : `bridge,id=net${i},br=${bridge}`],
       ...['-device', `${machine.paravirtual ? 'virtio-net-pci' : 'e1000'},netdev=net${i},mac=${mac}`],
     );
   });

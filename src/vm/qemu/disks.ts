@@ -1,4 +1,5 @@
 /** What QEMU is asked about the disks of a machine that runs. */
+import { sleep } from '../../kernel/clock.ts';
 import { IngotError } from '../../kernel/errors.ts';
 import type { Disk } from '../hypervisor.ts';
 import { blockNodes, CD, deviceOf, diskDevice, nodeOf } from './command-line.ts';
@@ -18,6 +19,9 @@ interface NamedNode {
 
 /** How long a guest may take to let go of a disk, in milliseconds. */
 const UNPLUG = 15_000;
+/** How long `settle` is tried again while the guest is held, and how often, in milliseconds. */
+const SETTLE = 4000;
+const SETTLE_AGAIN = 200;
 
 /** The topmost node of a disk that the machine has, and the file behind it. */
 async function topOf(qmp: Qmp, diskUuid: string): Promise<{ node: string; file: string } | undefined> {
@@ -151,23 +155,38 @@ export async function foldLayer(
     });
   }
   await qmp.run('stop');
-  try {
-    const done = expect(qmp, became('concluded'), 30_000);
-    await qmp.run('job-complete', { id: job }).catch((error) => {
-      done.catch(() => {});
-      throw error;
-    });
-    await done;
-    const now = await layerOf(qmp, diskUuid);
-    if (now !== into) {
-      throw new IngotError(
+  const done = expect(qmp, became('concluded'), 30_000);
+  let refusal: unknown;
+  await qmp.run('job-complete', { id: job }).catch((error) => {
+    done.catch(() => {});
+    refusal = error;
+  });
+  // What has neither ended nor been refused may still come to its end.
+  const isDecided = refusal !== undefined || (await done);
+  const now = await layerOf(qmp, diskUuid);
+  if (now !== into) {
+    if (isDecided) await qmp.run('cont');
+    throw (
+      refusal ??
+      new IngotError(
         'SYS.1016',
         `QEMU could not put the layer into ${into}; the guest still writes to ${now}`,
-      );
+      )
+    );
+  }
+  // A guest that went on before this would write where nobody looks for it.
+  await insist(settle);
+  await qmp.run('cont');
+}
+
+/** Rejects with what the last attempt did when it has failed for some seconds. */
+async function insist(work: () => Promise<void>): Promise<void> {
+  for (const deadline = performance.now() + SETTLE; ; await sleep(SETTLE_AGAIN)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
     }
-    await settle();
-  } finally {
-    await qmp.run('cont');
   }
 }
 

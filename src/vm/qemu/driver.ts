@@ -17,7 +17,7 @@ import * as disks from './disks.ts';
 import { whileFrozen } from './guest-agent.ts';
 import { kill, startDetached, writtenProcess } from './process.ts';
 import { Qmp } from './qmp.ts';
-import { BROKEN } from './run-states.ts';
+import { BROKEN, FULL } from './run-states.ts';
 import { keepBounded, readSerial } from './serial-log.ts';
 import { versionOf } from './version.ts';
 
@@ -177,7 +177,7 @@ class QemuHypervisor implements Hypervisor {
       const { status } = await (await this.#monitor(uuid)).run<{ status: string }>('query-status');
       if (status === 'paused') return { is: 'paused' };
       const why = BROKEN[status];
-      if (why !== undefined) return { is: 'unknown', why };
+      if (why !== undefined) return { is: 'unknown', why, ...(status === FULL && { canResume: true }) };
       return { is: 'running' };
     } catch (error) {
       if ((await this.#pid(uuid)) === undefined) return this.state(uuid);

@@ -8,6 +8,8 @@ import { basename, dirname } from 'node:path';
 /** How long it may take to answer at all, and to freeze, in milliseconds. */
 const ANSWER = 1000;
 const FREEZE = 10_000;
+/** Bytes that it may have said and nobody has read: far more than any answer that is asked for, and what a guest can cost. */
+const MOST = 65_536;
 
 /**
  * Runs `work` between freeze and thaw; without them where no agent answers, or it can't. Fulfilled with whether the
@@ -40,12 +42,21 @@ class Agent {
   readonly #socket: Socket;
   #buffer = '';
   #heard: (() => void) | undefined;
+  #isGone = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#isGone = true;
+      this.#heard?.();
+    });
     socket.setEncoding('utf8').on('data', (text: string) => {
       this.#buffer += text;
+      if (this.#buffer.length > MOST) {
+        this.#buffer = '';
+        socket.destroy();
+      }
       this.#heard?.();
     });
   }
@@ -71,7 +82,7 @@ class Agent {
     return undefined;
   }
 
-  /** Rejects with the agent's refusal, or when it does not answer in time. */
+  /** Rejects with the agent's refusal, or when it does not answer in time, or talks without end. */
   async ask(execute: string, patience: number, arguments_?: Record<string, unknown>): Promise<unknown> {
     this.#socket.write(`${JSON.stringify({ execute, ...(arguments_ && { arguments: arguments_ }) })}\n`);
     const deadline = performance.now() + patience;
@@ -87,7 +98,7 @@ class Agent {
         continue;
       }
       const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`the guest agent did not answer ${execute}`);
+      if (left <= 0 || this.#isGone) throw new Error(`the guest agent did not answer ${execute}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#heard = () => {
