@@ -1,6 +1,6 @@
 /** `ingot restore DIRECTORY [--force]`: what `ingot backup` has written, where no service runs and nothing is lost by it. */
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { keptFiles } from './backup-command.ts';
 import { DATABASE_FILES, KEY_CHECK, type Manifest, readManifest } from './backup-directory.ts';
@@ -8,13 +8,14 @@ import { BackupStorages } from './backup-storage/backup-storages.ts';
 import { type Config, readConfig } from './config.ts';
 import { kindOfDatabase } from './database/address.ts';
 import { type Database, openDatabase } from './database/database.ts';
-import { checkSqlite, lastHeard, restorePostgres } from './database/dump.ts';
+import { checkPostgresDump, checkSqlite, lastHeard, restorePostgres } from './database/dump.ts';
 import { fsck } from './fsck.ts';
-import { writeFileDurably } from './kernel/durable-file.ts';
+import { flush, writeFileDurably } from './kernel/durable-file.ts';
 import { IngotError } from './kernel/errors.ts';
 import { createLog } from './kernel/log.ts';
+import { SecretBox } from './kernel/secret-box.ts';
 import { PrimaryStorages } from './primary-storage/primary-storages.ts';
-import { secretBoxOf } from './secret-key.ts';
+import { parseSecretKey, secretBoxOf } from './secret-key.ts';
 
 /** A process of the service that was heard of this lately is running. In milliseconds. */
 const RECENT = 60_000;
@@ -51,9 +52,16 @@ export async function restoreCommand(
   // Not while a service works on it.
   await config.data.lock();
   try {
-    await requireKey(config, manifest, directory, force);
-    if (kind === 'sqlite') await putSqlite(config, directory, force);
-    else await putPostgres(config, directory, force);
+    const kept = await checkKept(config, manifest, directory, force);
+    // What can still fail comes first: a database and the key to another one are of no use.
+    if (kind === 'sqlite') {
+      const ready = await prepareSqlite(config, directory, force);
+      await putKept(kept);
+      await putSqlite(config, ready);
+    } else {
+      await putPostgres(config, directory, force);
+      await putKept(kept);
+    }
     process.stdout.write(await verify(config, manifest));
     return 0;
   } finally {
@@ -61,29 +69,38 @@ export async function restoreCommand(
   }
 }
 
-/** The key first: a database without it could not be read. */
-async function requireKey(
+/** A file beside the database that is to be put where it was. */
+interface Kept {
+  file: string;
+  content: string;
+  mode: number;
+}
+
+/** Which files are to be put, and that the database can be read with them; nothing is changed. */
+async function checkKept(
   config: Config,
   manifest: Manifest,
   directory: string,
   force: boolean,
-): Promise<void> {
-  const stamp = stampOf();
+): Promise<Kept[]> {
+  const kept: Kept[] = [];
+  let secrets = secretBoxOf(config);
   for (const [name, file] of Object.entries(keptFiles(config))) {
     if (!Object.hasOwn(manifest.files, name)) continue;
     const content = await readFile(join(directory, name), 'utf8');
+    if (name === 'secret-key' && config.secretKey === '') {
+      const key = parseSecretKey(content);
+      secrets = new SecretBox(() => key);
+    }
     const there = existsSync(file) ? await readFile(file, 'utf8') : undefined;
     if (there === content) continue;
     // What is configured here is right for here.
     if (name === 'config.json' && there !== undefined) continue;
-    if (there !== undefined) {
-      if (!force) throw occupied(file);
-      await rename(file, `${file}.${stamp}`);
-    }
-    await writeFileDurably(file, content, name === 'config.json' ? 0o640 : 0o600);
+    if (there !== undefined && !force) throw occupied(file);
+    kept.push({ file, content, mode: name === 'config.json' ? 0o640 : 0o600 });
   }
   const { keySignature } = manifest;
-  if (keySignature === undefined || secretBoxOf(config).isSigned(KEY_CHECK, keySignature, KEY_CHECK)) return;
+  if (keySignature === undefined || secrets.isSigned(KEY_CHECK, keySignature, KEY_CHECK)) return kept;
   throw new IngotError(
     'SYS.1006',
     'the secrets in the backup were kept under another key than there is here',
@@ -93,19 +110,39 @@ async function requireKey(
   );
 }
 
-async function putSqlite({ data }: Config, directory: string, force: boolean): Promise<void> {
+async function putKept(kept: readonly Kept[]): Promise<void> {
+  const stamp = stampOf();
+  for (const { file, content, mode } of kept) {
+    if (existsSync(file)) await rename(file, `${file}.${stamp}`);
+    await writeFileDurably(file, content, mode);
+  }
+}
+
+/** The whole database on the disk, beside where it is to be. */
+async function prepareSqlite({ data }: Config, directory: string, force: boolean): Promise<string> {
   const file = data.databaseFile;
   const beside = `${file}.new`;
   if (existsSync(file) && !force) throw occupied(file);
-  await mkdir(data.path, { recursive: true, mode: 0o750 });
   await rm(beside, { force: true });
-  await copyFile(join(directory, DATABASE_FILES.sqlite), beside);
-  checkSqlite(beside);
+  try {
+    await copyFile(join(directory, DATABASE_FILES.sqlite), beside);
+    await flush(beside);
+    checkSqlite(beside);
+    return beside;
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
+
+async function putSqlite({ data }: Config, ready: string): Promise<void> {
+  const file = data.databaseFile;
   const stamp = stampOf();
   for (const end of ['', '-wal', '-shm']) {
     if (existsSync(file + end)) await rename(file + end, `${file}.${stamp}${end}`);
   }
-  await rename(beside, file);
+  await rename(ready, file);
+  await flush(data.path);
 }
 
 async function putPostgres({ databaseUrl }: Config, directory: string, force: boolean): Promise<void> {
@@ -116,6 +153,7 @@ async function putPostgres({ databaseUrl }: Config, directory: string, force: bo
     });
   }
   if (last && !force) throw occupied('the database');
+  await checkPostgresDump(join(directory, DATABASE_FILES.postgres));
   await restorePostgres(databaseUrl, join(directory, DATABASE_FILES.postgres), stampOf());
 }
 

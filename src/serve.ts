@@ -7,6 +7,14 @@ import { type Service, startService } from './server.ts';
 
 export async function serve(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
+  process.on('uncaughtException', (error, origin) => {
+    // What it has left undone in memory is not known, so nothing is gone on with. Jobs are durable.
+    log.fatal(
+      { err: error, origin },
+      'a fault that nobody caught; ending, and the next start goes on with the jobs',
+    );
+    process.exit(1);
+  });
   let reload: (() => void) | undefined;
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

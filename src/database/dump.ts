@@ -48,6 +48,11 @@ export function checkSqlite(file: string): void {
   if (said !== 'ok') throw new IngotError('SYS.1016', `the database ${file} is damaged: ${String(said)}`);
 }
 
+/** SYS.1010 where the file is not a whole dump of PostgreSQL's. */
+export async function checkPostgresDump(file: string): Promise<void> {
+  await runPostgres('pg_restore', undefined, ['--file=/dev/null', file]);
+}
+
 /** When a process of the service on a database of PostgreSQL's was heard of last; undefined where there is no such database yet. */
 export async function lastHeard(
   address: string,
@@ -63,17 +68,25 @@ export async function lastHeard(
 }
 
 /**
- * Puts a dump of PostgreSQL's in the place of what is in the database. What was there is kept as the schema `aside`:
- * neither is lost when this ends half-way.
+ * Puts a dump of PostgreSQL's in the place of what is in the database. What was there is kept as the schema `aside`,
+ * and comes back where the dump can't be put there: neither is lost when this ends half-way.
  */
 export async function restorePostgres(address: string, file: string, aside: string): Promise<void> {
-  await withClient(address, async (client) => {
+  const isAside = await withClient(address, async (client) => {
     const { rows } = await client.query(`select 1 from pg_tables where schemaname = 'public' limit 1`);
-    if (rows.length === 0) return;
+    if (rows.length === 0) return false;
     await client.query(`alter schema public rename to "${aside}"; create schema public`);
+    return true;
   });
   const flags = ['--exit-on-error', '--single-transaction', '--no-owner', '--no-privileges'];
-  await runPostgres('pg_restore', address, [...flags, file]);
+  try {
+    await runPostgres('pg_restore', address, [...flags, file]);
+  } catch (error) {
+    // Nothing came of it, as all of it is one transaction.
+    const back = `drop schema public cascade; alter schema "${aside}" rename to public`;
+    if (isAside) await withClient(address, (client) => client.query(back));
+    throw error;
+  }
 }
 
 async function withClient<T>(address: string, work: (client: pg.Client) => Promise<T>): Promise<T> {

@@ -13,6 +13,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
+import { IngotError } from '../kernel/errors.ts';
 import { rowMaker } from './sqlite.ts';
 
 /** Threads, made when the first query comes. One would make all wait behind a slow query. */
@@ -21,11 +22,14 @@ const THREADS = 2;
 const CACHE = 65_536;
 /** Prepared statements kept by each thread. */
 const STATEMENTS = 200;
+/** How long a statement may take, in milliseconds; one that does not end by itself then loses its thread a little later. */
+const TIME_LIMIT = 30_000;
+const PATIENCE = 1.2;
 
-export function openSqliteReader(path: string): Dialect {
+export function openSqliteReader(path: string, { timeLimit = TIME_LIMIT } = {}): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new ReaderDriver(path),
+    createDriver: () => new ReaderDriver(path, timeLimit),
     createIntrospector: (kysely) => new SqliteIntrospector(kysely),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
@@ -33,11 +37,13 @@ export function openSqliteReader(path: string): Dialect {
 
 class ReaderDriver implements Driver {
   readonly #path: string;
+  readonly #timeLimit: number;
   readonly #threads: ReaderThread[] = [];
   #closed = false;
 
-  constructor(path: string) {
+  constructor(path: string, timeLimit: number) {
     this.#path = path;
+    this.#timeLimit = timeLimit;
   }
 
   async init(): Promise<void> {}
@@ -48,7 +54,7 @@ class ReaderDriver implements Driver {
     if (dead >= 0) this.#threads.splice(dead, 1);
     const [idlest] = this.#threads.toSorted((one, other) => one.waiting - other.waiting);
     if (idlest && (idlest.waiting === 0 || this.#threads.length >= THREADS)) return idlest;
-    const thread = new ReaderThread(this.#path);
+    const thread = new ReaderThread(this.#path, this.#timeLimit);
     this.#threads.push(thread);
     return thread;
   }
@@ -74,28 +80,56 @@ type ToRow = ReturnType<typeof rowMaker>;
 interface Asked {
   /** The statement. */
   text: string;
+  parameters: readonly unknown[];
   /** Makes its rows; undefined the first time, when the columns are asked for too. */
   toRow: ToRow | undefined;
   resolve(result: QueryResult<unknown>): void;
   reject(error: Error): void;
 }
 
+/** Rows, and their columns where they were asked for; or what went wrong, and whether it was the time. */
+type Answer = [unknown[][], Parameters<typeof rowMaker>[0]?] | [string, boolean];
+
 class ReaderThread implements DatabaseConnection {
-  readonly #worker: Worker;
+  readonly #path: string;
+  readonly #timeLimit: number;
+  #worker: Worker;
+  /** In the order in which they are answered: the first is under way. */
   readonly #asked = new Map<number, Asked>();
   readonly #toRows = new Map<string, ToRow>();
+  #timer: NodeJS.Timeout | undefined;
   #last = 0;
   dead = false;
 
-  constructor(path: string) {
-    this.#worker = new Worker(new URL('./sqlite-reader-worker.mjs', import.meta.url), {
-      workerData: { path, cacheKilobytes: CACHE, statements: STATEMENTS },
+  constructor(path: string, timeLimit: number) {
+    this.#path = path;
+    this.#timeLimit = timeLimit;
+    this.#worker = this.#start();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./sqlite-reader-worker.mjs', import.meta.url), {
+      workerData: {
+        path: this.#path,
+        cacheKilobytes: CACHE,
+        statements: STATEMENTS,
+        timeLimit: this.#timeLimit,
+      },
     });
-    this.#worker.on('message', ([number, ...answer]: [number, ...unknown[]]) => this.#answer(number, answer));
-    this.#worker.on('error', (error) => this.#fail(error as Error));
-    this.#worker.on('exit', () => this.#fail(new Error('the thread that reads the database has ended')));
+    // What one says that was given up concerns nobody.
+    const whileOurs = (act: () => void) => {
+      if (worker === this.#worker) act();
+    };
+    worker.on('message', ([number, ...answer]: [number, ...unknown[]]) =>
+      whileOurs(() => this.#answer(number, answer)),
+    );
+    worker.on('error', (error) => whileOurs(() => this.#fail(error as Error)));
+    worker.on('exit', () =>
+      whileOurs(() => this.#fail(new Error('the thread that reads the database has ended'))),
+    );
     // Only a query under way keeps the process alive.
-    this.#worker.unref();
+    worker.unref();
+    return worker;
   }
 
   /** Queries that have no answer yet. */
@@ -110,10 +144,57 @@ class ReaderThread implements DatabaseConnection {
     );
     return new Promise((resolve, reject) => {
       const toRow = this.#toRows.get(query.sql);
-      this.#asked.set(number, { text: query.sql, toRow, resolve: resolve as Asked['resolve'], reject });
-      this.#worker.ref();
-      this.#worker.postMessage([number, query.sql, parameters, toRow === undefined]);
+      const asked = {
+        text: query.sql,
+        parameters,
+        toRow,
+        resolve: resolve as Asked['resolve'],
+        reject,
+      };
+      this.#asked.set(number, asked);
+      this.#post(number, asked);
+      if (this.#asked.size === 1) this.#watch();
     });
+  }
+
+  #post(number: number, { text, parameters, toRow }: Asked): void {
+    this.#worker.ref();
+    this.#worker.postMessage([number, text, parameters, toRow === undefined]);
+  }
+
+  /** From here on, the time of the query that is under way counts. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#asked.size === 0) this.#worker.unref();
+    else this.#timer = setTimeout(() => this.#giveUp(), this.#timeLimit * PATIENCE);
+  }
+
+  /** Leaves the query under way, and the thread with it, which ends as soon as SQLite lets it; the others get a new one. */
+  #giveUp(): void {
+    const [under] = this.#asked;
+    const stuck = this.#worker;
+    this.#worker = this.#start();
+    stuck.unref();
+    void stuck.terminate();
+    if (under) {
+      const [number, { reject }] = under;
+      this.#asked.delete(number);
+      reject(this.#tookTooLong());
+    }
+    for (const [number, asked] of this.#asked) this.#post(number, asked);
+    this.#watch();
+  }
+
+  #tookTooLong(): IngotError {
+    return new IngotError(
+      'SYS.1001',
+      `the query took more than ${Math.ceil(this.#timeLimit / 1000)} s, and was ended`,
+      {
+        elaboration:
+          'Ask for less: fewer conditions, shorter patterns, or how a text begins (name~=centos%), which an index finds.',
+      },
+    );
   }
 
   // biome-ignore lint/correctness/useYield: the contract is a generator, and there is nothing to stream lazily from
@@ -122,20 +203,21 @@ class ReaderThread implements DatabaseConnection {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#timer);
     await this.#worker.terminate();
   }
 
   #answer(number: number, answer: unknown[]): void {
     const asked = this.#asked.get(number);
     this.#asked.delete(number);
-    if (this.#asked.size === 0) this.#worker.unref();
-    const [rows, columns] = answer as [unknown[][] | string, Parameters<typeof rowMaker>[0]?];
+    this.#watch();
     if (!asked) return;
+    const [rows, columns] = answer as Answer;
     if (typeof rows === 'string') {
-      asked.reject(new Error(rows));
+      asked.reject(columns === true ? this.#tookTooLong() : new Error(rows));
       return;
     }
-    const toRow = columns ? rowMaker(columns) : asked.toRow;
+    const toRow = typeof columns === 'object' ? rowMaker(columns) : asked.toRow;
     if (columns && toRow) {
       if (this.#toRows.size >= STATEMENTS) this.#toRows.clear();
       this.#toRows.set(asked.text, toRow);
@@ -145,6 +227,7 @@ class ReaderThread implements DatabaseConnection {
 
   #fail(error: Error): void {
     this.dead = true;
+    clearTimeout(this.#timer);
     for (const { reject } of this.#asked.values()) reject(error);
     this.#asked.clear();
   }

@@ -33,6 +33,7 @@ export const SQLITE_SYNTAX: Syntax = {
   now: sql<number>`cast(unixepoch('subsec') * 1000 as integer)`,
   among: (column, values) => sql`${column} in (select value from json_each(${JSON.stringify(values)}))`,
   amongValue: (values) => JSON.stringify(values),
+  inTime: sql`in_time()`,
 };
 
 /** 0600: it holds digests of passwords and secret keys. SQLite gives what it keeps beside it the same mode. */

@@ -15,6 +15,11 @@ export interface Syntax {
   amongValue(values: readonly string[]): unknown;
   /** What a transaction does first to be the only one; absent where the dialect begins it so anyway. */
   readonly lockWrites?: RawBuilder<unknown>;
+  /**
+   * True while the statement may go on, and an error of `Database.reader` from then on; looked at row by row. Absent
+   * where queries run in processes of the database's own.
+   */
+  readonly inTime?: RawBuilder<unknown>;
   /** Milliseconds since 1970 by the database's own clock: the one clock that several processes share. */
   readonly now: RawBuilder<number>;
 }

@@ -1,6 +1,6 @@
 /**
  * Runs one of the field's programs on bytes that nobody vouches for: in bounded CPU time and memory, unable to write
- * a file, to reach a network or to gain a privilege.
+ * into a file, to reach a network or to gain a privilege.
  */
 import { once } from 'node:events';
 import { startProgram } from './program.ts';
@@ -16,11 +16,13 @@ const NO_PRIVILEGES = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all
 /** Killed when its parent dies; asked last, as a change of privileges forgets it. */
 const DIES_WITH_US = '--pdeathsig=KILL';
 
-/** The ways to shut a program in, the tightest first: as root, with user namespaces, and where neither is there. */
+/**
+ * The ways to shut a program in: as root, and with user namespaces. What has only its limits around it is not shut in,
+ * as it could still reach the network.
+ */
 const CELLS: readonly (readonly string[])[] = [
   ['unshare', '--net', 'setpriv', DIES_WITH_US, ...NO_PRIVILEGES],
   ['unshare', '--map-root-user', '--net', 'setpriv', DIES_WITH_US, ...NO_PRIVILEGES],
-  ['setpriv', DIES_WITH_US, '--no-new-privs'],
 ];
 
 let cell: Promise<readonly string[] | undefined> | undefined;

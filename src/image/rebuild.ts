@@ -1,18 +1,18 @@
 /**
  * RebuildFromStorage: registers images again from what stands beside their copies, after the database was lost. The
- * bytes are read whole: they have to be those that were described, and good by today's rules.
+ * bytes are read whole (described-bytes.ts).
  */
-import { createHash } from 'node:crypto';
 import { Account, ADMIN_UUID } from '../account/account.ts';
 import { own } from '../account/ownership.ts';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { takeRoom } from '../backup-storage/capacity.ts';
 import type { BackupStorageDriver } from '../backup-storage/driver.ts';
 import type { Database, SqlTransaction } from '../database/database.ts';
-import { DiskInspector } from '../disk/inspector.ts';
+import type { Settings } from '../global-config/settings.ts';
 import type { Job, JobOperation } from '../job/operation.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
@@ -20,6 +20,7 @@ import { isUuid, newUuid } from '../kernel/uuid.ts';
 import { findInventory, requireFreeUuid } from '../query/find.ts';
 import { addUserTag } from '../tag/tags.ts';
 import { requireUsableStorage } from './copies.ts';
+import { requireDescribedBytes, unfit } from './described-bytes.ts';
 import { DESCRIPTION_SUFFIX, describedCopy, LONGEST_DESCRIPTION, readDescription } from './description.ts';
 import { Image } from './image.ts';
 import type { RebuildFromStorage } from './messages.ts';
@@ -29,6 +30,8 @@ interface Parts {
   storages: BackupStorages;
   secrets: SecretBox;
   clock: Clock;
+  log: Log;
+  settings: Pick<Settings, 'get'>;
   resources: ReadonlyMap<string, Resource>;
 }
 
@@ -123,7 +126,7 @@ async function registerOne(
     );
   }
   if (await hasCopy(parts.database, imageUuid, storageUuid)) return 'known';
-  await requireDescribedBytes(job, driver, copyPath, described);
+  await requireDescribedBytes(parts, job, driver, copyPath, image);
   const copy = { storageUuid, path: copyPath, location: driver.location(copyPath) };
   await parts.database.transaction((tx) => register(parts, tx, described, copy));
   return 'registered';
@@ -136,9 +139,6 @@ function read(text: string, secrets: SecretBox): Described {
     throw unfit(error instanceof SyntaxError ? 'it is no JSON' : toIngotError(error).details);
   }
 }
-
-/** Why a description is not taken. */
-const unfit = (reason: string) => new IngotError('IMG.1002', reason);
 
 async function textOf(driver: BackupStorageDriver, path: string): Promise<string> {
   const size = (await driver.size(path)) ?? 0;
@@ -156,36 +156,6 @@ async function hasCopy({ sql }: Database, imageUuid: string, storageUuid: string
     .where('backupStorageUuid', '=', storageUuid)
     .executeTakeFirst();
   return row !== undefined;
-}
-
-/** Reads the copy once, for its digest and for what it is. */
-async function requireDescribedBytes(
-  job: RebuildJob,
-  driver: BackupStorageDriver,
-  path: string,
-  { image }: Described,
-): Promise<void> {
-  const size = await driver.size(path);
-  if (size === undefined) throw unfit('the copy that it describes is not there');
-  if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
-  const hash = createHash('sha256');
-  const inspector = new DiskInspector();
-  let bytesDone = 0;
-  for await (const chunk of driver.read(path)) {
-    job.signal.throwIfAborted();
-    hash.update(chunk);
-    inspector.write(chunk);
-    bytesDone += chunk.length;
-    job.report({ bytesDone, bytesTotal: size });
-  }
-  const found = hash.digest('hex');
-  if (found !== image.sha256Sum) throw unfit(`the copy's SHA-256 is ${found}, not ${image.sha256Sum}`);
-  const facts = inspector.end();
-  if (facts.format !== image.format || facts.virtualSize !== image.size) {
-    throw unfit(
-      `the copy is ${facts.format} of ${facts.virtualSize} bytes, not ${image.format} of ${image.size}`,
-    );
-  }
 }
 
 async function register(

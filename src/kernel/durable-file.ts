@@ -13,10 +13,15 @@ export async function writeFileDurably(path: string, content: string, mode: numb
     await file.close();
   }
   await rename(beside, path);
-  const directory = await open(dirname(path), 'r');
+  await flush(dirname(path));
+}
+
+/** Fulfilled when the file's bytes, or the directory's names, are on the disk. */
+export async function flush(path: string): Promise<void> {
+  const handle = await open(path, 'r');
   try {
-    await directory.sync();
+    await handle.sync();
   } finally {
-    await directory.close();
+    await handle.close();
   }
 }

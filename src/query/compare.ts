@@ -6,6 +6,7 @@ import type { Field } from '../kernel/field.ts';
 import { shorten } from '../kernel/format.ts';
 import { parseDate, parseNumber, splitList } from '../kernel/parse.ts';
 import { type Condition, OPERATORS, type Operator } from './condition.ts';
+import { likePattern, prefixOf } from './pattern.ts';
 
 export type Predicate = RawBuilder<unknown>;
 
@@ -18,9 +19,6 @@ export interface Test {
   /** Set where this is the one value that the test binds, whatever the value is: the text is the same for all. */
   readonly bound?: { readonly value: unknown };
 }
-
-/** The longest pattern that SQLite matches, in bytes. */
-const LONGEST_PATTERN = 50_000;
 
 const COMPARISONS = {
   '=': sql`=`,
@@ -111,18 +109,6 @@ function prepareLike(field: Field, condition: Condition, syntax: Syntax): Test {
   };
 }
 
-/** The characters that every match begins with. */
-function prefixOf(pattern: string): string {
-  let prefix = '';
-  for (let i = 0; i < pattern.length; i++) {
-    const character = pattern[i];
-    if (character === '%' || character === '_') break;
-    if (character === '\\') i++;
-    prefix += pattern[i] ?? '';
-  }
-  return prefix;
-}
-
 /** A text that comes after all that begin with `prefix`, in the order of code points. */
 function nextText(prefix: string): string | undefined {
   const characters = [...prefix];
@@ -171,15 +157,6 @@ function readValue(name: string, field: Field, text: string): unknown {
     default:
       return text;
   }
-}
-
-/** `%` any run, `_` one character, a backslash takes the next one as it is. */
-function likePattern(name: string, written: string): string {
-  // A lone backslash at the end means itself; PostgreSQL would refuse it.
-  const trailing = /\\*$/.exec(written)?.[0].length ?? 0;
-  const pattern = trailing % 2 === 1 ? `${written}\\` : written;
-  if (Buffer.byteLength(pattern) <= LONGEST_PATTERN) return pattern;
-  throw new IngotError('SYS.1007', `the pattern for '${name}' may have at most ${LONGEST_PATTERN} bytes`);
 }
 
 function badValue(name: string, text: string, expected: string): IngotError {

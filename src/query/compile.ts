@@ -37,13 +37,18 @@ export interface Compiling {
   syntax: Syntax;
   plan: Plan;
   restrict: Restrict | undefined;
+  /** What is asked of each row first, of whichever table. */
+  watch: Predicate | undefined;
 }
 
 /** True for the rows of the resource's table, by the name `t0`, that pass. */
 export function compile(resolved: Resolved, compiling: Compiling): Predicate {
   const own = compiling.restrict?.('t0', compiling.resource);
-  const passes = compileAll(resolved, compiling);
-  return own ? sql`${own} and ${passes}` : passes;
+  return both(compiling.watch, both(own, compileAll(resolved, compiling)));
+}
+
+export function both(first: Predicate | undefined, second: Predicate): Predicate {
+  return first ? sql`${first} and ${second}` : second;
 }
 
 /** A database plans the more slowly the more conditions it could go by, with the square of their number and worse. */
@@ -110,8 +115,7 @@ function compileLeaf(leaf: Leaf, level: number, compiling: Compiling): Predicate
   const to = sql.ref(`${next}.${step.foreign}`);
   const table = sql`${sql.table(step.to.table)} as ${sql.id(next)}`;
   const beyond = compileLeaf(leaf, level + 1, compiling);
-  const visible = restrict?.(next, step.to);
-  const passes = visible ? sql`${visible} and ${beyond}` : beyond;
+  const passes = both(compiling.watch, both(restrict?.(next, step.to), beyond));
   const none = leaf.none && level === leaf.steps.length - 1;
   const negation = none ? sql`not ` : sql``;
   const postgres = syntax.name === 'postgres';

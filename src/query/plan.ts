@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import type { Database, Sql } from '../database/database.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { Predicate } from './compare.ts';
-import { type Join, NO_PLAN, type Plan } from './compile.ts';
+import { both, type Join, NO_PLAN, type Plan } from './compile.ts';
 import type { Operator } from './condition.ts';
 import { type Leaf, leavesOf, type Resolved } from './resolve.ts';
 
@@ -22,10 +22,12 @@ export interface Asking {
   planning: Planning;
   /** The column that the rows are ordered by first. */
   order: string | undefined;
+  /** What is asked of each row first, where it can take long. */
+  watch?: Predicate | undefined;
 }
 
 /** Before it is known by which of the database's ways it is asked. */
-export interface Wanted extends Omit<Asking, 'on'> {
+export interface Wanted extends Omit<Asking, 'on' | 'watch'> {
   /** The caller may see only a part, so that it can take long to find a page of it. */
   restricted: boolean;
   descending: boolean;
@@ -146,7 +148,7 @@ async function countLevels(asking: Asking, leaf: Leaf, few: number): Promise<rea
 
   // From the far end inwards, each level is counted from the keys of the one beyond; no more than a few are asked for.
   const levels: { level: number; rows: Predicate }[] = [];
-  const condition = leaf.test(sql.ref(leaf.column), false);
+  const condition = both(asking.watch, leaf.test(sql.ref(leaf.column), false));
   levels.push({ level: depth, rows: rowsOf(tableAt(depth), leaf.steps[depth - 1]?.foreign, condition, few) });
   const inner = leaf.none ? depth : 0;
   for (let level = depth - 1; level >= inner; level--) {

@@ -5,7 +5,8 @@ import type { Syntax } from '../database/syntax.ts';
 import type { ParametersOf, QueryMessage } from '../kernel/message.ts';
 import { compileRecord } from '../kernel/record.ts';
 import { inventoryRelations, type Relation, type Resource } from '../kernel/resource.ts';
-import { compile, NO_PLAN, type Plan, type Restrict } from './compile.ts';
+import type { Predicate } from './compare.ts';
+import { both, compile, NO_PLAN, type Plan, type Restrict } from './compile.ts';
 import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
@@ -45,11 +46,14 @@ export async function query(
   const from = sql`${sql.table(resource.table)} as t0`;
   const descending = order[0]?.direction === 'desc';
   const wanted = { database, resource, resolved, planning, restricted: restrict !== undefined, descending };
-  const where = (plan: Plan) => compile(resolved, { resource, syntax, plan, restrict });
+  const where = (plan: Plan, watch: Predicate | undefined) =>
+    compile(resolved, { resource, syntax, plan, restrict, watch });
   const total = async () => {
     let total: number | undefined;
-    for await (const { on, plan } of waysFor({ ...wanted, rows: undefined, order: undefined })) {
-      const counted = sql<{ total: number }>`select count(*) as total from ${from} where ${where(plan)}`;
+    for await (const { on, plan, watch } of waysFor({ ...wanted, rows: undefined, order: undefined })) {
+      const counted = sql<{
+        total: number;
+      }>`select count(*) as total from ${from} where ${where(plan, watch)}`;
       total = (await counted.execute(on)).rows[0]?.total;
     }
     return total ?? 0;
@@ -62,16 +66,16 @@ export async function query(
   const shape = restrict === undefined ? shapeOf(resolved) : undefined;
   let rows: Inventory[] = [];
   let near = database.sql;
-  for await (const { on, plan, within } of ways) {
+  for await (const { on, plan, within, watch } of ways) {
     const found = (passes: RawBuilder<unknown>) => sql<Inventory>`
       select ${sql.raw(selectText(resource, names))} where ${passes}
       order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
-    if (shape && plan === NO_PLAN && !within) {
+    if (shape && plan === NO_PLAN && !within && !watch) {
       const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start} ${shape.key}`;
-      const text = remember(key, () => found(where(plan)).compile(on).sql);
+      const text = remember(key, () => found(where(plan, watch)).compile(on).sql);
       rows = (await on.executeQuery<Inventory>(CompiledQuery.raw(text, shape.values))).rows;
     } else {
-      const passes = within ? sql`${within} and ${where(plan)}` : where(plan);
+      const passes = both(within, where(plan, watch));
       rows = (await found(passes).execute(on)).rows;
     }
     // The lists of a short page are read sooner than a thread could be asked.

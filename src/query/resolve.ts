@@ -8,6 +8,7 @@ import { prepareTest, type Test } from './compare.ts';
 import type { Condition, Operator } from './condition.ts';
 import { type Expression, type Place, pointAt } from './expression.ts';
 import { resolvePath } from './path.ts';
+import { MOST_TRIED, triedBytes } from './pattern.ts';
 
 export type Resolved =
   | Leaf
@@ -41,11 +42,23 @@ export function resolve(resource: Resource, expression: Expression, syntax: Synt
     );
   }
   let steps = 0;
+  let tried = 0;
   const visit = (at: Expression): Resolved => {
     if (at.kind === 'not') return { kind: 'not', part: visit(at.part) };
     if (at.kind !== 'condition') return { kind: at.kind, parts: at.parts.map(visit) };
     try {
       const leaf = resolveCondition(resource, at.condition, syntax);
+      tried += triedBytes(leaf.condition);
+      if (tried > MOST_TRIED) {
+        throw new IngotError(
+          'SYS.1007',
+          `the patterns of a query may have at most ${MOST_TRIED} bytes together, from the first % or _ of each on`,
+          {
+            elaboration:
+              "Ask for less at a time, or for how a text begins: 'name~=centos%' counts for nothing.",
+          },
+        );
+      }
       steps += leaf.steps.length;
       if (steps <= MOST_STEPS) return leaf;
       throw new IngotError(

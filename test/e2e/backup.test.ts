@@ -1,5 +1,6 @@
 /** `ingot backup` while the service works, and `ingot restore` after everything else is gone. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -123,6 +124,32 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       assert.deepEqual(rebuilt, { registered: 1, known: 1, refused: [] });
       await again.stop();
       assert.deepEqual(await fsckOf(again), []);
+    });
+
+    it('whose database is damaged leaves the database and the keys that are there', async () => {
+      const damaged = temporaryDirectory();
+      for (const name of readdirSync(place))
+        writeFileSync(join(damaged, name), readFileSync(join(place, name)));
+      // By its manifest it is whole.
+      const manifest = JSON.parse(readFileSync(join(damaged, 'manifest.json'), 'utf8'));
+      const change = (name: string, bytes: Buffer) => {
+        writeFileSync(join(damaged, name), bytes);
+        const sha256 = createHash('sha256').update(bytes).digest('hex');
+        manifest.files[name] = { size: bytes.length, sha256 };
+      };
+      change('secret-key', Buffer.from(`${'ab'.repeat(32)}\n`));
+      const [database = ''] = readdirSync(damaged).filter((name) => name.startsWith('database'));
+      const bytes = readFileSync(join(damaged, database));
+      change(database, bytes.fill(0x5a, bytes.length >> 1));
+      delete manifest.keySignature;
+      writeFileSync(join(damaged, 'manifest.json'), JSON.stringify(manifest));
+      const before = readdirSync(service.data);
+      const key = readFileSync(join(service.data, 'secret-key'), 'utf8');
+      const refused = await ingot.run(['restore', damaged, '--force', ...at(service.data)]);
+      assert.equal(refused.code, 1, refused.stderr);
+      assert.deepEqual(readdirSync(service.data), before);
+      assert.equal(readFileSync(join(service.data, 'secret-key'), 'utf8'), key);
+      assert.deepEqual(await fsckOf(service), []);
     });
 
     it('brings a new machine up, where the storages are not lost', async () => {

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ADMIN_UUID } from '../../src/account/account.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
+import { forge, u64 } from '../hostile/forge.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
 import { startTestService, type TestClient, type TestService, until } from '../support/service.ts';
@@ -211,22 +212,34 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const bytes = Buffer.from(disk);
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
       writeFileSync(fileOf(changed.uuid).replace('.ingot.json', '.template'), bytes);
-      // Somebody else's, with a backing file that he would like to see.
-      const evil = newUuid();
-      const place = join(data, 'backup-storage', 'templates', `acct-${ADMIN_UUID}`, evil);
-      mkdirSync(place, { recursive: true });
+      const ofSomebodyElse = (bytes: Buffer, size: number) => {
+        const evil = newUuid();
+        const place = join(data, 'backup-storage', 'templates', `acct-${ADMIN_UUID}`, evil);
+        mkdirSync(place, { recursive: true });
+        const described = { ...read(fileOf(image.uuid)) };
+        described.image = {
+          ...described.image,
+          uuid: evil,
+          ...{ size, actualSize: bytes.length },
+          sha256Sum: createHash('sha256').update(bytes).digest('hex'),
+        };
+        writeFileSync(join(place, `${evil}.template`), bytes);
+        writeFileSync(join(place, `${evil}.ingot.json`), `${JSON.stringify(described)}\n`);
+      };
+      // With a backing file that he would like to see.
       const hostile = Buffer.from(disk);
       hostile.writeBigUInt64BE(BigInt(hostile.length - 64), 8);
       hostile.writeUInt32BE(11, 16);
       hostile.write('/etc/passwd', hostile.length - 64);
-      const described = { ...read(fileOf(image.uuid)) };
-      described.image = {
-        ...described.image,
-        uuid: evil,
-        sha256Sum: createHash('sha256').update(hostile).digest('hex'),
-      };
-      writeFileSync(join(place, `${evil}.template`), hostile);
-      writeFileSync(join(place, `${evil}.ingot.json`), `${JSON.stringify(described)}\n`);
+      ofSomebodyElse(hostile, image.size);
+      // With maps whose meaning is told behind them, and with counts that only QEMU counts.
+      const late = forge({ l1Last: true });
+      u64(late.bytes, 2n ** 50n, late.at.l2 + 80);
+      ofSomebodyElse(late.bytes, 8 << 20);
+      const miscounted = forge();
+      const entry = miscounted.at.refcountBlock + (miscounted.at.data / 65536) * 2;
+      miscounted.bytes.writeUInt16BE(0, entry);
+      ofSomebodyElse(miscounted.bytes, 8 << 20);
       // Our own, but of another place, and one that is none.
       for (const [name, text] of [
         ['moved', readFileSync(fileOf(image.uuid), 'utf8')],
@@ -235,9 +248,13 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         mkdirSync(join(data, 'backup-storage', 'templates', name), { recursive: true });
         writeFileSync(join(data, 'backup-storage', 'templates', name, 'x.ingot.json'), text);
       }
-      const rebuild = async (parameters: Record<string, unknown> = {}) => {
+      const rebuild = async (parameters: Record<string, unknown> = {}, maxVirtualSize?: number) => {
         const again = await start(data);
         try {
+          if (maxVirtualSize !== undefined) {
+            const setting = { category: 'image', name: 'maxVirtualSize', value: String(maxVirtualSize) };
+            await again.client.call('UpdateGlobalConfig', setting);
+          }
           const answer = await again.client.call('RebuildFromStorage', { uuid, ...parameters });
           return { ...answer, images: (await again.client.query('Image')).map((each) => each.uuid) };
         } finally {
@@ -255,11 +272,16 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       assert.match(reasons(ours).join('\n'), /not signed with the key of this installation/);
       assert.match(reasons(ours).join('\n'), /another image than its place says/);
       assert.match(reasons(ours).join('\n'), /a form that this version does not know/);
-      assert.equal(reasons(ours).length, 5);
+      assert.equal(reasons(ours).length, 7);
       // With the flag the signature is passed over, and nothing else.
       const foreign = await rebuild({ acceptForeign: true });
       assert.deepEqual(foreign.images, [image.uuid]);
       assert.match(reasons(foreign).join('\n'), /backing file/);
+      assert.match(reasons(foreign).join('\n'), /a cluster of data reaches/);
+      assert.match(reasons(foreign).join('\n'), /qemu-img check says/);
+      const small = await rebuild({}, image.size - 512);
+      assert.deepEqual(small.images, []);
+      assert.match(reasons(small).join('\n'), /the largest that is allowed has/);
       // With another key, ours are others'.
       rmSync(join(data, 'secret-key'));
       const strange = await rebuild();

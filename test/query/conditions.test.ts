@@ -11,7 +11,7 @@ import { insertImages } from './fill.ts';
 
 const GIB = 2 ** 30;
 
-onBothDatabases((_kind, open) => {
+onBothDatabases((kind, open) => {
   let database: Database;
   const names = async (...conditions: unknown[]) => {
     const { inventories = [] } = await query(database, Image, { conditions, sortBy: 'name' });
@@ -209,6 +209,31 @@ onBothDatabases((_kind, open) => {
           message: 'a query may have at most 10000 conditions, but this one has 10001',
         });
       }
+    });
+
+    it('whose patterns take long leaves the thread that serves calls free', async () => {
+      const conditions = Array.from({ length: 12 }, (_, i) => `description~=%${'a'.repeat(1000 + i)}b`);
+      const where = conditions.join(' or ');
+      const made = await insertImages(
+        database,
+        Array.from({ length: 30 }, () => ({ description: 'a'.repeat(2048) })),
+      );
+      let turns = 0;
+      const timer = setInterval(() => turns++, 1);
+      const { total } = await query(database, Image, { where, count: true }).finally(() =>
+        clearInterval(timer),
+      );
+      for (const { uuid } of made) await database.sql.deleteFrom('image').where('uuid', '=', uuid).execute();
+      assert.equal(total, 0);
+      // PostgreSQL may be so quick that there is nothing to see.
+      if (kind === 'sqlite') assert.ok(turns > 10, `${turns} turns`);
+    });
+
+    it('may have patterns of so many bytes together', async () => {
+      const sentence = /^the patterns of a query may have at most 50000 bytes together/;
+      const many = Array.from({ length: 50 }, () => `name~=%${'x'.repeat(1024)}`);
+      await assert.rejects(names(...many), { code: 'SYS.1007', message: sentence });
+      await assert.rejects(query(database, Image, { where: many.join(' or ') }), { message: sentence });
     });
 
     it('may name tens of thousands of values', async () => {
