@@ -19,7 +19,7 @@ export function likePattern(name: string, written: string): string {
 
 /** The characters that every match begins with. */
 export function prefixOf(pattern: string): string {
-  return pattern.slice(0, firstWildcard(pattern)).replace(/\\([^]?)/g, '$1');
+  return pattern.slice(0, firstWildcard(pattern)).replace(/\\(.?)/gs, '$1');
 }
 
 /**
