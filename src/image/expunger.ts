@@ -1,8 +1,9 @@
 import { ADMIN_UUID } from '../account/account.ts';
 import type { Database } from '../database/database.ts';
+import { atIntervals } from '../global-config/at-intervals.ts';
 import type { Settings } from '../global-config/settings.ts';
 import type { JobRunner } from '../job/runner.ts';
-import { type Clock, sleep } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { ExpungeImage } from './messages.ts';
@@ -18,24 +19,11 @@ interface Parts {
 
 /** Images at once; those after them come next time. */
 const BATCH = 100;
-/** The interval may be changed meanwhile, so that it is looked at this often, in milliseconds. */
-const LOOK = 1000;
-
 /** Expunges what has been marked Deleted for long enough, until the signal ends it. */
-export async function runExpunger(parts: Parts, signal: AbortSignal): Promise<void> {
-  let last = parts.clock.now();
-  while (!signal.aborted) {
-    await sleep(LOOK, signal).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      const interval = await parts.settings.get(EXPUNGE_INTERVAL);
-      if (parts.clock.now() - last < interval * 1000) continue;
-      last = parts.clock.now();
-      await expungeOld(parts);
-    } catch (error) {
-      parts.log.error({ err: error }, 'the expunger failed; it tries again');
-    }
-  }
+export function runExpunger(parts: Parts, signal: AbortSignal): Promise<void> {
+  const work = () => expungeOld(parts);
+  const failed = 'the expunger failed; it tries again';
+  return atIntervals(parts, { setting: EXPUNGE_INTERVAL, work, failed }, signal);
 }
 
 /** A job of ExpungeImage for every image with copies marked Deleted long ago. Returns how many. */

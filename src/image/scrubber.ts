@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import { ADMIN_UUID } from '../account/account.ts';
 import type { Database } from '../database/database.ts';
+import { atIntervals } from '../global-config/at-intervals.ts';
 import type { Settings } from '../global-config/settings.ts';
 import { jobNameOf } from '../job/long-job.ts';
 import type { JobRunner } from '../job/runner.ts';
-import { type Clock, sleep } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { ScrubBackupStorage } from './messages.ts';
@@ -20,23 +21,14 @@ interface Parts {
 
 /** How often it is looked for copies that are due, in milliseconds; sooner where the interval is shorter. */
 const LOOK = 60_000;
-const STEP = 1000;
 
 /** Has each copy read again once the interval has passed, until the signal ends it. */
-export async function runScrubber(parts: Parts, signal: AbortSignal): Promise<void> {
-  let last = parts.clock.now();
-  while (!signal.aborted) {
-    await sleep(STEP, signal).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      const interval = (await parts.settings.get(SCRUB_INTERVAL)) * 1000;
-      if (interval === 0 || parts.clock.now() - last < Math.min(LOOK, interval)) continue;
-      last = parts.clock.now();
-      await scrubDue(parts, interval);
-    } catch (error) {
-      parts.log.error({ err: error }, 'looking for copies to read again failed; it is tried again');
-    }
-  }
+export function runScrubber(parts: Parts, signal: AbortSignal): Promise<void> {
+  const work = async (interval: number) => {
+    if (interval > 0) await scrubDue(parts, interval * 1000);
+  };
+  const failed = 'looking for copies to read again failed; it is tried again';
+  return atIntervals(parts, { setting: SCRUB_INTERVAL, atLeast: LOOK, work, failed }, signal);
 }
 
 /** A job for every storage that has copies which were not read for so long, and no such job already. */

@@ -1,8 +1,9 @@
 import { ADMIN_UUID } from '../account/account.ts';
 import type { Database } from '../database/database.ts';
+import { atIntervals } from '../global-config/at-intervals.ts';
 import type { Settings } from '../global-config/settings.ts';
 import type { JobRunner } from '../job/runner.ts';
-import { type Clock, sleep } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { CleanUpImageCacheOnPrimaryStorage } from './messages.ts';
@@ -16,24 +17,11 @@ interface Parts {
   log: Log;
 }
 
-/** The interval may be changed meanwhile, so that it is looked at this often, in milliseconds. */
-const LOOK = 1000;
-
 /** Now and then, images that are gone and that no volume stands on leave the caches, until the signal ends it. */
-export async function runCacheCleaner(parts: Parts, signal: AbortSignal): Promise<void> {
-  let last = parts.clock.now();
-  while (!signal.aborted) {
-    await sleep(LOOK, signal).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      const interval = await parts.settings.get(CACHE_CLEANUP_INTERVAL);
-      if (parts.clock.now() - last < interval * 1000) continue;
-      last = parts.clock.now();
-      await cleanUpAll(parts);
-    } catch (error) {
-      parts.log.error({ err: error }, 'cleaning up image caches failed; it is tried again');
-    }
-  }
+export function runCacheCleaner(parts: Parts, signal: AbortSignal): Promise<void> {
+  const work = () => cleanUpAll(parts);
+  const failed = 'cleaning up image caches failed; it is tried again';
+  return atIntervals(parts, { setting: CACHE_CLEANUP_INTERVAL, work, failed }, signal);
 }
 
 /** A job of CleanUpImageCacheOnPrimaryStorage for every storage that has something to clean up. */
