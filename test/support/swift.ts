@@ -89,6 +89,13 @@ function python(program: string, ...args: string[]): string[] {
   return ['-c', 'exec /usr/bin/python3 -c "$@"', 'sh', program, ...args];
 }
 
+/**
+ * In seconds. By its own, Swift waits half a second for a connection and one for the listing of a container to take
+ * what was written, and leaves the rest to a daemon that does not run here: on a busy machine, its listings would
+ * name what is gone for good.
+ */
+const PATIENCE = { conn_timeout: 30, node_timeout: 60, container_update_timeout: 60 };
+
 /** Swift looks for swift.conf in /etc/swift unless told otherwise. */
 const SERVE = `import runpy, sys
 from swift.common import utils
@@ -128,6 +135,9 @@ mount_check = false
 disable_fallocate = true
 log_level = WARNING
 log_address = ${join(directory, 'no-log')}
+${Object.entries(PATIENCE)
+  .map(([name, seconds]) => `${name} = ${seconds}`)
+  .join('\n')}
 `;
   const rings = Object.fromEntries(SERVERS.slice(0, 3).map((server, index) => [server, ports[index] ?? 0]));
   await runProgram('sh', python(MAKE_RINGS, directory, JSON.stringify(rings)));
