@@ -9,6 +9,7 @@ import { nobodyListens, type StepListener } from '../kernel/steps.ts';
 import { kindOfDatabase, shownDatabase } from './address.ts';
 import { migrate } from './migrate.ts';
 import { openPostgres, POSTGRES_SYNTAX } from './postgres.ts';
+import { readInProcess } from './read.ts';
 import { openSqlite, SQLITE_SYNTAX } from './sqlite.ts';
 import { openSqliteReader } from './sqlite-reader.ts';
 import type { Syntax } from './syntax.ts';
@@ -93,13 +94,14 @@ export function syntaxOf(on: Sql): Syntax {
  */
 export async function openDatabase(url: string, onStep?: StepListener): Promise<Database> {
   const postgres = kindOfDatabase(url) === 'postgres';
-  const dialect = postgres ? openPostgres(url) : openSqlite(url);
-  const kysely = new Kysely<Tables>({ dialect });
+  const sqlite = postgres ? undefined : openSqlite(url);
+  const kysely = new Kysely<Tables>({ dialect: sqlite?.dialect ?? openPostgres(url) });
   // PostgreSQL's queries run in processes of its own anyway.
   const reader = postgres ? kysely : new Kysely<Tables>({ dialect: openSqliteReader(url) });
   const database = new Database(kysely, reader, postgres ? POSTGRES_SYNTAX : SQLITE_SYNTAX, onStep);
   try {
     await migrate(database.sql, database.syntax);
+    if (sqlite) readInProcess(kysely, sqlite.read);
   } catch (cause) {
     await database.close();
     throw new IngotError(

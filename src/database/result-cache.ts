@@ -1,5 +1,5 @@
 /**
- * Rows of reads that came more than once since the last commit: a console that shows a list, a client that polls, the
+ * Rows of reads that came more than once lately, as the last commit left them: a console that shows a list, a client that polls, the
  * session of each call. Turning SQLite's values into JavaScript's is most of what such a call costs.
  */
 
@@ -7,56 +7,100 @@ type Rows = readonly unknown[][];
 
 /** Values of all kept rows together: 2 MiB or so. */
 const MOST_VALUES = 30_000;
-const MOST_SEEN = 1000;
+/** Characters of what was asked once, in all; and of one question. */
+const MOST_SEEN = 2_000_000;
+const LONGEST_SEEN = 100_000;
+/** What keeping a short one takes as well. */
+const OVERHEAD = 100;
 
 /** What gives another answer though nothing was written. */
 const FICKLE = /\b(unixepoch|random|randomblob|current_\w+|strftime|julianday|datetime|changes)\b/i;
 
+/** What is known of one statement, by the values that it is asked with. */
+interface Known {
+  /** Asked once so far. */
+  readonly seen: Set<string>;
+  readonly kept: Map<string, Rows>;
+}
+
 export class ResultCache {
   #version: unknown;
-  readonly #seen = new Set<string>();
-  readonly #kept = new Map<string, Rows>();
+  #known = new Map<string, Known>();
+  /** Characters of the keys that were seen, and values of the rows that are kept. */
+  #seen = 0;
   #values = 0;
 
-  /** The rows, if they are known; else `read` has to say. `version` differs after each commit of whomever. */
-  rows(version: unknown, text: string, parameters: readonly unknown[], read: () => Rows): Rows {
-    if (version !== this.#version) this.#forget(version);
-    const key = keyOf(text, parameters);
-    const known = key === undefined ? undefined : this.#kept.get(key);
-    if (known) return known;
-    const rows = read();
+  /**
+   * The rows, if they are known; else `read` has to say. `version` differs after each commit of whomever; it is asked
+   * only for what comes again, before it is read.
+   */
+  rows(version: () => unknown, text: string, parameters: readonly unknown[], read: () => Rows): Rows {
+    const key = keyOf(parameters);
+    if (key === undefined) return read();
+    const known = this.#knownOf(text);
+    const comesAgain = known.seen.has(key);
     // What comes once is not kept: it would only be in the way.
-    if (key !== undefined && this.#seen.has(key)) this.#keep(key, text, rows);
-    else if (key !== undefined) {
-      if (this.#seen.size >= MOST_SEEN) this.#seen.clear();
-      this.#seen.add(key);
+    if (!comesAgain) {
+      this.#note(known, key);
+      return read();
     }
+    this.#forgetUnless(version());
+    const kept = known.kept.get(key);
+    if (kept) return kept;
+    const rows = read();
+    this.#keep(known, key, text, rows);
     return rows;
   }
 
-  #keep(key: string, text: string, rows: Rows): void {
+  #knownOf(text: string): Known {
+    let known = this.#known.get(text);
+    if (!known) {
+      known = { seen: new Set(), kept: new Map() };
+      this.#known.set(text, known);
+    }
+    return known;
+  }
+
+  #note(known: Known, key: string): void {
+    known.seen.add(key);
+    this.#seen += key.length + OVERHEAD;
+    if (this.#seen > MOST_SEEN) this.#clear();
+  }
+
+  #keep(known: Known, key: string, text: string, rows: Rows): void {
     const values = rows.length * (rows[0]?.length ?? 0) + 1;
     if (values > MOST_VALUES / 2 || FICKLE.test(text)) return;
-    if (this.#values + values > MOST_VALUES) this.#forget(this.#version);
-    this.#kept.set(key, rows);
+    if (this.#values + values > MOST_VALUES) this.#dropRows();
+    known.kept.set(key, rows);
     this.#values += values;
   }
 
-  #forget(version: unknown): void {
+  #forgetUnless(version: unknown): void {
+    if (version === this.#version) return;
     this.#version = version;
-    this.#seen.clear();
-    this.#kept.clear();
+    this.#dropRows();
+  }
+
+  #dropRows(): void {
+    for (const { kept } of this.#known.values()) kept.clear();
+    this.#values = 0;
+  }
+
+  #clear(): void {
+    this.#known = new Map();
+    this.#seen = 0;
     this.#values = 0;
   }
 }
 
-/** Undefined where values are of kinds that are not looked up. */
-function keyOf(text: string, parameters: readonly unknown[]): string | undefined {
-  let key = text;
+/** Undefined where values are too long, or of kinds that are not looked up. */
+function keyOf(parameters: readonly unknown[]): string | undefined {
+  let key = '';
   for (const value of parameters) {
     if (typeof value === 'string') key += `\n${value.length}:${value}`;
     else if (typeof value === 'number') key += `\n${value}`;
     else return undefined;
+    if (key.length > LONGEST_SEEN) return undefined;
   }
   return key;
 }

@@ -98,6 +98,8 @@ class ReaderThread implements DatabaseConnection {
   readonly #asked = new Map<number, Asked>();
   readonly #toRows = new Map<string, ToRow>();
   #timer: NodeJS.Timeout | undefined;
+  /** Whether the thread runs; starting one takes long on a busy machine, and is not the query's fault. */
+  #online = false;
   #last = 0;
   dead = false;
 
@@ -120,6 +122,13 @@ class ReaderThread implements DatabaseConnection {
     const whileOurs = (act: () => void) => {
       if (worker === this.#worker) act();
     };
+    this.#online = false;
+    worker.on('online', () =>
+      whileOurs(() => {
+        this.#online = true;
+        this.#watch();
+      }),
+    );
     worker.on('message', ([number, ...answer]: [number, ...unknown[]]) =>
       whileOurs(() => this.#answer(number, answer)),
     );
@@ -167,7 +176,7 @@ class ReaderThread implements DatabaseConnection {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#asked.size === 0) this.#worker.unref();
-    else this.#timer = setTimeout(() => this.#giveUp(), this.#timeLimit * PATIENCE);
+    else if (this.#online) this.#timer = setTimeout(() => this.#giveUp(), this.#timeLimit * PATIENCE);
   }
 
   /** Leaves the query under way, and the thread with it, which ends as soon as SQLite lets it; the others get a new one. */

@@ -14,6 +14,7 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type Kysely,
   type QueryResult,
   SelectQueryNode,
   SqliteAdapter,
@@ -22,6 +23,7 @@ import {
   sql,
 } from 'kysely';
 import { compileRecord } from '../kernel/record.ts';
+import type { ReadInProcess } from './read.ts';
 import { ResultCache } from './result-cache.ts';
 import type { Syntax } from './syntax.ts';
 
@@ -46,14 +48,16 @@ function keepToOwner(path: string): void {
   }
 }
 
-export function openSqlite(path: string): Dialect {
+export function openSqlite(path: string): { dialect: Dialect; read: ReadInProcess } {
   keepToOwner(path);
-  return {
+  const driver = new SqliteDriver(path);
+  const dialect = {
     createAdapter: () => new Adapter(),
-    createDriver: () => new SqliteDriver(path),
-    createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+    createDriver: () => driver,
+    createIntrospector: (kysely: Kysely<unknown>) => new SqliteIntrospector(kysely),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
+  return { dialect, read: (text, values) => driver.read(text, values) };
 }
 
 class Adapter extends SqliteAdapter {
@@ -92,6 +96,12 @@ class SqliteDriver implements Driver {
     const reader = new DatabaseSync(this.#path);
     reader.exec('pragma query_only = on; pragma busy_timeout = 5000; pragma cache_size = -32768;');
     this.#reader = new StatementCache(reader, { onlyReads: true });
+  }
+
+  /** As the last commit left it; may be called once a connection was acquired. */
+  read(text: string, values: readonly unknown[]): unknown[] {
+    if (!this.#reader) throw new Error('the database is closed');
+    return this.#reader.read(text, values);
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
@@ -201,10 +211,11 @@ class Turn {
 interface Prepared {
   statement: StatementSync;
   /** Absent where the statement returns no rows. */
-  toRow: ((values: readonly unknown[]) => Row) | undefined;
+  toRow: ToRow | undefined;
 }
 
 type Row = Record<string, unknown>;
+type ToRow = (values: readonly unknown[]) => Row;
 
 /** Prepared statements by their text; the ones used longest ago are let go. */
 class StatementCache {
@@ -216,28 +227,28 @@ class StatementCache {
   constructor(database: DatabaseSync, { onlyReads = false } = {}) {
     this.#database = database;
     if (!onlyReads) return;
-    // Differs after a commit of any other connection, be it of another process.
-    const version = database.prepare('pragma data_version');
-    version.setReturnArrays(true);
-    this.#results = {
-      cache: new ResultCache(),
-      version: () => (version.get() as unknown as unknown[])[0],
-    };
+    this.#results = { cache: new ResultCache(), version: versionOf(database) };
   }
 
   run<R>(query: CompiledQuery): QueryResult<R> {
     const { statement, toRow } = this.#prepare(query.sql);
-    const parameters = query.parameters.map(toSqlite);
     if (!toRow) {
-      const { changes, lastInsertRowid } = statement.run(...parameters);
+      const { changes, lastInsertRowid } = statement.run(...query.parameters.map(toSqlite));
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     }
-    const read = () => statement.all(...parameters) as unknown as unknown[][];
+    const rows = this.read(query.sql, query.parameters) as R[];
+    return { rows, numAffectedRows: BigInt(rows.length) };
+  }
+
+  read(text: string, values: readonly unknown[]): Row[] {
+    const { statement, toRow } = this.#prepare(text);
+    if (!toRow) return [];
+    const parameters = values.map(toSqlite);
+    const all = () => statement.all(...parameters) as unknown as unknown[][];
     const found = this.#results
-      ? this.#results.cache.rows(this.#results.version(), query.sql, parameters, read)
-      : read();
-    const rows = found.map((values) => toRow(values));
-    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
+      ? this.#results.cache.rows(this.#results.version, text, parameters, all)
+      : all();
+    return found.map((values) => toRow(values));
   }
 
   #prepare(text: string): Prepared {
@@ -263,6 +274,13 @@ class StatementCache {
     this.#prepared.clear();
     this.#database.close();
   }
+}
+
+/** What differs after a commit of any other connection, be it of another process. */
+function versionOf(database: DatabaseSync): () => unknown {
+  const statement = database.prepare('pragma data_version');
+  statement.setReturnArrays(true);
+  return () => (statement.get() as unknown as unknown[])[0];
 }
 
 /** Rows as plain objects that all have one shape; those of node:sqlite are slow to write as JSON. */

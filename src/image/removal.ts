@@ -125,7 +125,8 @@ export async function restoreCopies(
   return async (tx) => {
     const ready = there.filter((copy) => copy.status === 'Ready');
     await markCopies(tx, ready, 'Ready', parts.clock.now());
-    await forgetCopies(tx, gone);
+    // Where the bytes went, what describes them may have stayed.
+    await forgetCopies(tx, gone, gone);
   };
 }
 

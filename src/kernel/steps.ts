@@ -13,13 +13,16 @@ export const nobodyListens: StepListener = async () => {};
 export type Steps<T> = { readonly [K in keyof T]?: Step };
 
 interface Step {
-  /** The steps of what the method gives, such as the writer that `create` opens. */
+  /**
+   * The steps of what the method gives, such as the writer that `create` opens. It is aborted with `keep` where the
+   * boundary behind the call fails: nobody has it then.
+   */
   readonly gives?: Readonly<Record<string, Step>>;
   /**
-   * Set where calls may overlap and count in their order: the boundary is then only behind the call, since waiting
-   * before it could change the order.
+   * Set where a boundary before the call would lead to what can't be: where calls may overlap and count in their
+   * order, it could change that; and what lets go of a resource does so, even where it fails.
    */
-  readonly ordered?: true;
+  readonly onlyBehind?: true;
 }
 
 /** The same object, with a boundary before and after each of the steps; itself where nobody listens. */
@@ -39,9 +42,14 @@ export function withSteps<T extends object>(
       if (!step) return call;
       const title = `${name}.${property}`;
       return async (...given: unknown[]) => {
-        if (!step.ordered) await listener(`before ${title}`);
+        if (!step.onlyBehind) await listener(`before ${title}`);
         const result = await call(...given);
-        await listener(`after ${title}`);
+        try {
+          await listener(`after ${title}`);
+        } catch (error) {
+          if (step.gives) await (result as { abort(options: object): Promise<void> }).abort({ keep: true });
+          throw error;
+        }
         return step.gives && typeof result === 'object' && result !== null
           ? withSteps(result, title, step.gives, listener)
           : result;

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { Sql } from '../database/database.ts';
 import { IngotError } from '../kernel/errors.ts';
 import type { InventoryOf, Resource } from '../kernel/resource.ts';
-import { type Inventory, toInventories } from './query.ts';
+import { toInventories } from './query.ts';
+import type { Inventory } from './shape.ts';
 
 /** The inventory, or undefined where there is none. */
 export async function findInventory<R extends Resource>(

@@ -1,9 +1,9 @@
 /** The query engine: any resource's inventories by conditions, from its declaration alone. */
-import { CompiledQuery, type RawBuilder, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type Database, type Sql, syntaxOf } from '../database/database.ts';
+import { read } from '../database/read.ts';
 import type { Syntax } from '../database/syntax.ts';
 import type { ParametersOf, QueryMessage } from '../kernel/message.ts';
-import { compileRecord } from '../kernel/record.ts';
 import { inventoryRelations, type Relation, type Resource } from '../kernel/resource.ts';
 import type { Predicate } from './compare.ts';
 import { both, compile, NO_PLAN, type Plan, type Restrict } from './compile.ts';
@@ -11,6 +11,7 @@ import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
 import { type Resolved, resolve } from './resolve.ts';
+import { type Inventory, shapeOf } from './shape.ts';
 import { waysFor } from './way.ts';
 
 export interface QueryAnswer {
@@ -18,8 +19,6 @@ export interface QueryAnswer {
   /** How many match in all; with `count` or `replyWithCount`. */
   total?: number;
 }
-
-export type Inventory = Record<string, unknown>;
 
 type QueryParameters = Partial<ParametersOf<QueryMessage>>;
 
@@ -63,17 +62,17 @@ export async function query(
   // Without an index that has them in order, all that pass are found and sorted, for the first page too.
   const inOrder = await isWalkable(database, resource, order);
   const ways = waysFor({ ...wanted, rows: inOrder ? start + limit : undefined, order: order[0]?.name });
-  const shape = restrict === undefined ? shapeOf(resolved) : undefined;
+  const plain = restrict === undefined ? plainOf(resolved) : undefined;
   let rows: Inventory[] = [];
   let near = database.sql;
   for await (const { on, plan, within, watch } of ways) {
     const found = (passes: RawBuilder<unknown>) => sql<Inventory>`
       select ${sql.raw(selectText(resource, names))} where ${passes}
       order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
-    if (shape && plan === NO_PLAN && !within && !watch) {
-      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start} ${shape.key}`;
+    if (plain && plan === NO_PLAN && !within && !watch) {
+      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start} ${plain.key}`;
       const text = remember(key, () => found(where(plan, watch)).compile(on).sql);
-      rows = (await on.executeQuery<Inventory>(CompiledQuery.raw(text, shape.values))).rows;
+      rows = await read<Inventory>(on, text, plain.values);
     } else {
       const passes = both(within, where(plan, watch));
       rows = (await found(passes).execute(on)).rows;
@@ -84,12 +83,12 @@ export async function query(
   }
   // Lists that are part of the inventory are left out where only some fields are asked for.
   const complete = !parameters.fields?.length;
-  const inventories = await toInventories(near, resource, rows, complete, restrict);
+  const inventories = await toInventories(near, resource, rows, complete, restrict, names);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
 }
 
 /** What makes the text of the conditions, and the values that it is asked with; undefined where those make the text too. */
-function shapeOf(resolved: Resolved): { key: string; values: unknown[] } | undefined {
+function plainOf(resolved: Resolved): { key: string; values: unknown[] } | undefined {
   const parts = resolved.kind === 'all' ? resolved.parts : [resolved];
   const values: unknown[] = [];
   let key = resolved.kind;
@@ -149,73 +148,50 @@ export async function toInventories(
   rows: Inventory[],
   complete: boolean,
   restrict?: Restrict,
+  names?: readonly string[],
 ): Promise<Inventory[]> {
-  const relations = complete ? inventoryRelations(resource) : [];
-  const inventories = shape(
-    rows,
+  const lists = complete ? listsOf(resource) : [];
+  const shape = shapeOf(
     resource,
-    relations.map(([name]) => name),
+    lists.map((list) => list.name),
+    names,
   );
+  const inventories = shape.inventories(rows);
   if (rows.length === 0) return inventories;
-  const lists = relations.map(
-    ([name, relation]) =>
-      () =>
-        fill(database, inventories, name, relation, restrict),
-  );
+  const fills = lists.map((list) => () => fill(database, inventories, list, restrict));
   // A transaction has one connection.
-  if (database.isTransaction) for (const list of lists) await list();
-  else await Promise.all(lists.map((list) => list()));
+  if (database.isTransaction) for (const fill of fills) await fill();
+  else await Promise.all(fills.map((fill) => fill()));
   return inventories;
 }
 
-/**
- * Rows without their null members, and with an empty list under each of the names. Deleting and adding members would
- * make objects that are slow to write as JSON.
- */
-function shape(rows: Inventory[], resource: Resource, lists: readonly string[]): Inventory[] {
-  const optional = Object.keys(resource.fields).filter(
-    (name) => resource.fields[name]?.presence === 'optional',
-  );
-  // By which of the optional members are null, a binary digit each.
-  const shapers = new Map<number, Shaper>();
-  return rows.map((row) => {
-    let nulls = 0;
-    for (const name of optional) nulls = nulls * 2 + (row[name] === null ? 1 : 0);
-    if (nulls === 0 && lists.length === 0) return row;
-    let toShape = shapers.get(nulls);
-    if (!toShape) {
-      toShape = shaperFor(row, lists);
-      shapers.set(nulls, toShape);
-    }
-    return toShape(row);
-  });
+/** A list that is part of an inventory. */
+interface List {
+  name: string;
+  relation: Relation;
+  columns: readonly string[];
 }
 
-type Shaper = (row: Inventory) => Inventory;
+const knownLists = new WeakMap<Resource, readonly List[]>();
 
-/** By the names of the members: as many as there are kinds of rows, which is few. */
-const knownShapers = new Map<string, Shaper>();
-const MOST_SHAPERS = 1000;
-
-function shaperFor(row: Inventory, lists: readonly string[]): Shaper {
-  const names = Object.keys(row).filter((name) => row[name] !== null);
-  const key = `${names.join()} ${lists.join()}`;
-  let known = knownShapers.get(key);
-  if (!known) {
-    if (knownShapers.size >= MOST_SHAPERS) knownShapers.clear();
-    const values = names.map((name): [string, string] => [name, `from[${JSON.stringify(name)}]`]);
-    known = compileRecord<Inventory>([...values, ...lists.map((name): [string, string] => [name, '[]'])]);
-    knownShapers.set(key, known);
+function listsOf(resource: Resource): readonly List[] {
+  let lists = knownLists.get(resource);
+  if (!lists) {
+    lists = inventoryRelations(resource).map(([name, relation]) => {
+      const { to, foreign, inventory } = relation;
+      const columns = inventory?.pluck === undefined ? Object.keys(to.fields) : [inventory.pluck, foreign];
+      return { name, relation, columns };
+    });
+    knownLists.set(resource, lists);
   }
-  return known;
+  return lists;
 }
 
-/** Fills the lists under `name` with the related rows, in the order in which they came to be. */
+/** Fills the lists with the related rows, in the order in which they came to be. */
 async function fill(
   database: Sql,
   owners: Inventory[],
-  name: string,
-  relation: Relation,
+  { name, relation, columns }: List,
   restrict: Restrict | undefined,
 ): Promise<void> {
   const lists = new Map<unknown, unknown[]>();
@@ -223,7 +199,6 @@ async function fill(
   const { to, foreign, inventory } = relation;
   const pluck = inventory?.pluck;
   const syntax = syntaxOf(database);
-  const columns = pluck === undefined ? Object.keys(to.fields) : [pluck, foreign];
   const keys = [...lists.keys()] as string[];
   const list = (visible: RawBuilder<unknown>) => sql<Inventory>`
     select ${sql.join(columns.map((column) => sql.ref(column)))} from ${sql.table(to.table)} as t0
@@ -231,14 +206,12 @@ async function fill(
     order by ${sql.join(['createDate', ...to.key].map((column) => sql.ref(column)))}`;
   const visible = restrict?.('t0', to);
   const text = () => list(sql`1 = 1`).compile(database).sql;
-  const { rows } = visible
-    ? await list(visible).execute(database)
-    : await database.executeQuery<Inventory>(
-        CompiledQuery.raw(remember(`list ${syntax.name} ${to.name} ${foreign} ${columns.join()}`, text), [
-          syntax.amongValue(keys),
-        ]),
-      );
-  const related = pluck === undefined ? shape(rows, to, []) : rows;
+  const rows = visible
+    ? (await list(visible).execute(database)).rows
+    : await read<Inventory>(database, remember(`list ${syntax.name} ${to.name} ${foreign} ${pluck}`, text), [
+        syntax.amongValue(keys),
+      ]);
+  const related = pluck === undefined ? shapeOf(to, []).inventories(rows) : rows;
   for (const row of related) lists.get(row[foreign])?.push(pluck === undefined ? row : row[pluck]);
 }
 

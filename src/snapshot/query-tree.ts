@@ -1,7 +1,8 @@
 /** QueryVolumeSnapshotTree: as any query, with the whole tree in each inventory (zstack-api.md 4.8). */
 import type { Database } from '../database/database.ts';
 import type { QueryCompletion } from '../job/operation.ts';
-import { type Inventory, toInventories } from '../query/query.ts';
+import { toInventories } from '../query/query.ts';
+import type { Inventory } from '../query/shape.ts';
 import { VolumeSnapshot } from './snapshot.ts';
 import { asTree, type Node } from './tree.ts';
 

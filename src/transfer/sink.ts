@@ -27,7 +27,12 @@ export interface Writer {
 }
 
 /** The steps of a writer (kernel/steps.ts). */
-export const WRITER_STEPS = { write: { ordered: true }, flush: {}, commit: {}, abort: {} } as const;
+export const WRITER_STEPS = {
+  write: { onlyBehind: true },
+  flush: {},
+  commit: {},
+  abort: { onlyBehind: true },
+} as const;
 
 export interface CommitOptions {
   /**

@@ -10,7 +10,7 @@ const TOO_LONG = { code: 'SYS.1001', message: /^the query took more than 1 s, an
 
 describe('a thread that reads SQLite', async () => {
   const path = `${temporaryDirectory()}/test.sqlite`;
-  const writer = new Kysely({ dialect: openSqlite(path) });
+  const writer = new Kysely({ dialect: openSqlite(path).dialect });
   await writer.executeQuery(CompiledQuery.raw('create table t (n integer)'));
   const reader = new Kysely({ dialect: openSqliteReader(path, { timeLimit: LIMIT }) });
   after(async () => {

@@ -79,10 +79,15 @@ describe('rows that were read before', () => {
     const cache = new ResultCache();
     let reads = 0;
     const ask = (text: string, parameters: unknown[] = [], rows = 1) =>
-      cache.rows(1, text, parameters, () => {
-        reads++;
-        return Array.from({ length: rows }, () => [reads, 'x']);
-      });
+      cache.rows(
+        () => 1,
+        text,
+        parameters,
+        () => {
+          reads++;
+          return Array.from({ length: rows }, () => [reads, 'x']);
+        },
+      );
     const readsOf = (work: () => void) => {
       reads = 0;
       for (let i = 0; i < 5; i++) work();
