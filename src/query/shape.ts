@@ -34,7 +34,7 @@ export class Shape {
     for (const name of this.#optional) nulls = nulls * 2 + (row[name] === null ? 1 : 0);
     let shaper = this.#shapers.get(nulls);
     if (!shaper) {
-      const values = this.names.filter((name) => row[name] !== null).map(valueOf);
+      const values = this.names.filter((name) => row[name] !== null).map(memberOf);
       shaper = compileRecord<Inventory>([...values, ...this.#lists.map(emptyList)]);
       this.#shapers.set(nulls, shaper);
     }
@@ -42,7 +42,7 @@ export class Shape {
   }
 }
 
-const valueOf = (name: string): [string, string] => [name, `from[${JSON.stringify(name)}]`];
+const memberOf = (name: string): [string, string] => [name, `from[${JSON.stringify(name)}]`];
 const emptyList = (name: string): [string, string] => [name, '[]'];
 
 /** By resource, then by columns and lists. */
