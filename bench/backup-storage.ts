@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SERVICE_FLAGS, serviceEnvironment } from '../scripts/service-runtime.mjs';
 import { localBackupStorage } from '../src/backup-storage/local/driver.ts';
 import { type S3StorageOptions, s3BackupStorage } from '../src/backup-storage/s3/driver.ts';
 import { sftpBackupStorage } from '../src/backup-storage/sftp/driver.ts';
@@ -43,7 +44,7 @@ interface Rivals {
   theirs: Mover;
 }
 
-export async function backupStorage({ rounds = ROUNDS }: Options): Promise<Reach[]> {
+export async function backupStorage({ rounds = ROUNDS, kinds }: Options): Promise<Reach[]> {
   const directory = scratchDirectory();
   const file = join(directory, 'file');
   makeFile(file);
@@ -52,11 +53,12 @@ export async function backupStorage({ rounds = ROUNDS }: Options): Promise<Reach
   const sshd = await startSshd({ keys });
   const swift = await startSwift(directory);
   try {
-    const rivals = [
+    const all = [
       await local(directory, file),
       await sftp(directory, file, sshd),
       await s3(directory, file, { ...(await bucketOf(swift)), uuid: newUuid(), prefix: 'images' }),
     ];
+    const rivals = all.filter(({ kind }) => kinds?.includes(kind) ?? true);
     return report(rivals, await measure(rivals, rounds), rounds);
   } finally {
     await swift.stop();
@@ -203,7 +205,8 @@ function report(rivals: readonly Rivals[], results: Results, rounds: number): Re
 
 async function passOf(pass: Pass): Promise<Measured> {
   const script = fileURLToPath(new URL('./backup-storage/pass.ts', import.meta.url));
-  const child = spawn(process.execPath, [script, JSON.stringify(pass)], {
+  const child = spawn(process.execPath, [...SERVICE_FLAGS, script, JSON.stringify(pass)], {
+    env: { ...process.env, ...serviceEnvironment() },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

@@ -19,6 +19,8 @@ export interface Options {
   postgres: boolean;
   /** How many images there shall be, one number after another. */
   images?: number[];
+  /** Which kinds of backup storage; all where absent. */
+  kinds?: string[];
 }
 
 interface Bench {
@@ -32,7 +34,7 @@ const BENCHES: Record<string, Bench> = {
     run: addImage,
   },
   'backup-storage': {
-    doc: "1 GiB into each kind of backup storage and out of it beside cp, OpenSSH's sftp and the AWS SDK's own; memory. [--rounds N]",
+    doc: "1 GiB into each kind of backup storage and out of it beside cp, OpenSSH's sftp and the AWS SDK's own; memory. [--rounds N] [--kinds local,sftp,s3]",
     run: backupStorage,
   },
   clone: {
@@ -59,6 +61,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string' },
     images: { type: 'string' },
+    kinds: { type: 'string' },
     postgres: { type: 'boolean', default: true },
     'no-fail': { type: 'boolean', default: false },
   },
@@ -82,6 +85,7 @@ for (const name of positionals) {
       postgres: values.postgres,
       ...(values.rounds !== undefined && { rounds: Number(values.rounds) }),
       ...(values.images !== undefined && { images: values.images.split(',').map(Number) }),
+      ...(values.kinds !== undefined && { kinds: values.kinds.split(',') }),
     })) ?? [];
   console.log('');
   for (const reach of reaches) {

@@ -12,7 +12,10 @@ import { requireStorage } from './update.ts';
 export interface StorageContents {
   /** Throws where something is just being written to it. */
   requireIdle(tx: SqlTransaction, storageUuid: string): Promise<void>;
-  /** Deletes the rows of the copies on it, and of what has no other copy. */
+  /**
+   * Deletes the rows of the copies on it, and of what has no other copy. Their bytes go to the trash, so that they are
+   * somebody's concern where emptying the storage fails.
+   */
   takeOut(tx: SqlTransaction, storageUuid: string): Promise<void>;
 }
 
@@ -86,7 +89,7 @@ export function deleteBackupStorage(parts: {
       }
       parts.storages.forget(uuid);
       return async (tx) => {
-        await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
+        await deleteRows(tx, uuid);
         return {};
       };
     },
@@ -95,11 +98,17 @@ export function deleteBackupStorage(parts: {
     async undo(job) {
       const { uuid, state, takenOut, emptied } = job.checkpoint;
       return async (tx) => {
-        if (emptied) await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
+        if (emptied) await deleteRows(tx, uuid);
         else if (!takenOut) await setState(tx, uuid, state, parts.clock.now());
       };
     },
   };
+}
+
+/** With its trash: what was to be removed went with the storage, or is left behind with it. */
+async function deleteRows(tx: SqlTransaction, uuid: string): Promise<void> {
+  await tx.deleteFrom('trash').where('storageUuid', '=', uuid).execute();
+  await tx.deleteFrom('backupStorage').where('uuid', '=', uuid).execute();
 }
 
 async function setState(tx: SqlTransaction, uuid: string, state: StorageRow['state'], now: number) {

@@ -35,6 +35,12 @@ export function descriptionPath(copyPath: string): string | undefined {
   return copyPath.endsWith(TEMPLATE) ? copyPath.slice(0, -TEMPLATE.length) + DESCRIPTION_SUFFIX : undefined;
 }
 
+/** What a copy consists of: its own file, and the one beside it. */
+export function filesOf(copyPath: string): string[] {
+  const description = descriptionPath(copyPath);
+  return description === undefined ? [copyPath] : [copyPath, description];
+}
+
 /** The path of the copy that a description is of. */
 export function describedCopy(path: string): string | undefined {
   return path.endsWith(DESCRIPTION_SUFFIX) ? path.slice(0, -DESCRIPTION_SUFFIX.length) + TEMPLATE : undefined;
@@ -162,9 +168,7 @@ export async function whenDescribed(
 
 /** Removes a copy and what stands beside it. */
 export async function removeWithDescription(driver: BackupStorageDriver, path: string): Promise<void> {
-  await driver.remove(path);
-  const description = descriptionPath(path);
-  if (description !== undefined) await driver.remove(description);
+  for (const file of filesOf(path)) await driver.remove(file);
 }
 
 /** What is pending: anything that changed since it was written last. */

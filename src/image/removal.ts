@@ -9,7 +9,7 @@ import type { Log } from '../kernel/log.ts';
 import type { RowOf } from '../kernel/resource.ts';
 import { throwAway } from '../primary-storage/trash.ts';
 import { forgetCopy } from './copies.ts';
-import { descriptionPath, removeWithDescription, whenDescribed } from './description.ts';
+import { filesOf, removeWithDescription, whenDescribed } from './description.ts';
 import type { ImageBackupStorageRef } from './image.ts';
 
 type Ref = RowOf<typeof ImageBackupStorageRef>;
@@ -102,10 +102,8 @@ export async function forgetCopies(
   leaving: readonly Leaving[],
   left: readonly Leaving[] = [],
 ): Promise<void> {
-  for (const { backupStorageUuid, path } of left) {
-    const description = descriptionPath(path);
-    await throwAway(tx, 'backup', backupStorageUuid, [path, ...(description ? [description] : [])]);
-  }
+  for (const { backupStorageUuid, path } of left)
+    await throwAway(tx, 'backup', backupStorageUuid, filesOf(path));
   for (const { imageUuid, backupStorageUuid } of leaving) await forgetCopy(tx, imageUuid, backupStorageUuid);
   for (const imageUuid of new Set(leaving.map((copy) => copy.imageUuid))) await settleStatus(tx, imageUuid);
 }

@@ -1,6 +1,8 @@
 /** Images as the contents of backup storages: what deleting a storage has to know. */
 import type { StorageContents } from '../backup-storage/delete.ts';
 import { IngotError } from '../kernel/errors.ts';
+import { throwAway } from '../primary-storage/trash.ts';
+import { filesOf } from './description.ts';
 import { settleStatus } from './removal.ts';
 
 export const imagesOnStorages: StorageContents = {
@@ -21,9 +23,9 @@ export const imagesOnStorages: StorageContents = {
   },
 
   async takeOut(tx, storageUuid) {
-    const images = await tx
+    const gone = await tx
       .selectFrom('imageBackupStorageRef')
-      .select('imageUuid')
+      .select(['imageUuid', 'path'])
       .where('backupStorageUuid', '=', storageUuid)
       .execute();
     const copies = tx
@@ -37,6 +39,12 @@ export const imagesOnStorages: StorageContents = {
     // The references go with their images, and those of the images that stay, after them.
     await tx.deleteFrom('image').where('uuid', 'in', copies).where('uuid', 'not in', elsewhere).execute();
     await tx.deleteFrom('imageBackupStorageRef').where('backupStorageUuid', '=', storageUuid).execute();
-    for (const { imageUuid } of images) await settleStatus(tx, imageUuid);
+    await throwAway(
+      tx,
+      'backup',
+      storageUuid,
+      gone.flatMap(({ path }) => filesOf(path)),
+    );
+    for (const { imageUuid } of gone) await settleStatus(tx, imageUuid);
   },
 };

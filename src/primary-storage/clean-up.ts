@@ -132,7 +132,7 @@ export function prefetchImageToPrimaryStorage(
           .where('primaryStorageUuid', '=', uuid)
           .where('imageUuid', '=', imageUuid)
           .execute();
-        const [inventory] = await toInventories(tx, ImageCache, rows, true);
+        const [inventory] = await toInventories(tx, ImageCache, rows);
         return { inventory } as never;
       };
     },

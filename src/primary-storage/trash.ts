@@ -31,6 +31,8 @@ interface Parts {
 
 /** How long a process has for one file, in milliseconds: longer than a storage takes to give up. */
 const CLAIM = 600_000;
+/** Rows written by one statement. */
+const BATCH = 200;
 
 declare module '../database/database.ts' {
   interface Tables {
@@ -46,10 +48,11 @@ export async function throwAway(
   paths: readonly string[],
 ): Promise<void> {
   const createDate = Date.now();
-  for (const path of new Set(paths)) {
+  const rows = [...new Set(paths)].map((path) => ({ storageUuid, path, kind, createDate, claimedUntil: 0 }));
+  for (let at = 0; at < rows.length; at += BATCH) {
     await tx
       .insertInto('trash')
-      .values({ storageUuid, path, kind, createDate, claimedUntil: 0 })
+      .values(rows.slice(at, at + BATCH))
       .onConflict((conflict) => conflict.columns(['storageUuid', 'path']).doNothing())
       .execute();
   }

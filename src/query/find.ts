@@ -15,7 +15,7 @@ export async function findInventory<R extends Resource>(
   const { rows } = await sql<Inventory>`
     select ${sql.join(Object.keys(resource.fields).map((name) => sql.ref(name)))}
     from ${sql.table(resource.table)} where uuid = ${uuid}`.execute(on);
-  const [inventory] = await toInventories(on, resource, rows, true);
+  const [inventory] = await toInventories(on, resource, rows);
   return inventory as InventoryOf<R> | undefined;
 }
 

@@ -11,7 +11,7 @@ import { readFilter } from './filter.ts';
 import { isWalkable, type OrderTerm, orderBy, readOrder, requireOwnField } from './order.ts';
 import { PLANNING, type Planning } from './plan.ts';
 import { type Resolved, resolve } from './resolve.ts';
-import { type Inventory, shapeOf } from './shape.ts';
+import { type Inventory, type Shape, shapeOf } from './shape.ts';
 import { waysFor } from './way.ts';
 
 export interface QueryAnswer {
@@ -41,6 +41,7 @@ export async function query(
   const { start = 0, limit = 1000 } = parameters;
   const order = readOrder(resource, parameters.sortBy, parameters.sortDirection ?? 'asc');
   const names = fieldsToReturn(resource, parameters.fields);
+  const shape = shapeOf(resource, names ? [] : listNames(resource), names);
 
   const from = sql`${sql.table(resource.table)} as t0`;
   const descending = order[0]?.direction === 'desc';
@@ -67,10 +68,10 @@ export async function query(
   let near = database.sql;
   for await (const { on, plan, within, watch } of ways) {
     const found = (passes: RawBuilder<unknown>) => sql<Inventory>`
-      select ${sql.raw(selectText(resource, names))} where ${passes}
+      select ${sql.raw(selectText(resource, shape))} where ${passes}
       order by ${sql.raw(orderText(on, resource, order, syntax))}${page(limit, start)}`;
     if (plain && plan === NO_PLAN && !within && !watch) {
-      const key = `page ${resource.name} ${syntax.name} ${names.join()} ${keyOf(order)} ${limit} ${start} ${plain.key}`;
+      const key = `page ${resource.name} ${syntax.name} ${shape.key} ${keyOf(order)} ${limit} ${start} ${plain.key}`;
       const text = remember(key, () => found(where(plan, watch)).compile(on).sql);
       rows = await read<Inventory>(on, text, plain.values);
     } else {
@@ -81,9 +82,9 @@ export async function query(
     near = rows.length <= SHORT_PAGE ? database.sql : on;
     if (rows.length === limit) break;
   }
+  const inventories = shape.inventories(rows);
   // Lists that are part of the inventory are left out where only some fields are asked for.
-  const complete = !parameters.fields?.length;
-  const inventories = await toInventories(near, resource, rows, complete, restrict, names);
+  if (!names) await fillLists(near, resource, inventories, restrict);
   return { inventories, ...(parameters.replyWithCount && { total: await total() }) };
 }
 
@@ -124,9 +125,9 @@ function remember(key: string, make: () => string): string {
 }
 
 /** Both databases quote names alike. */
-function selectText(resource: Resource, names: readonly string[]): string {
-  return remember(`select ${resource.name} ${names.join()}`, () => {
-    const columns = names.map((name) => `"t0"."${name}"`).join(', ');
+function selectText(resource: Resource, shape: Shape): string {
+  return remember(`select ${resource.name} ${shape.key}`, () => {
+    const columns = shape.names.map((name) => `"t0"."${name}"`).join(', ');
     return `${columns} from "${resource.table}" as "t0"`;
   });
 }
@@ -141,28 +142,29 @@ function orderText(on: Sql, resource: Resource, order: readonly OrderTerm[], syn
 const keyOf = (order: readonly OrderTerm[]) =>
   order.map(({ name, direction }) => `${name} ${direction}`).join();
 
-/** Table rows made inventories: no members without a value; with `complete`, the lists that are part of one too. */
+/** Table rows, with all columns, made inventories: no members without a value, and the lists that are part of one. */
 export async function toInventories(
   database: Sql,
   resource: Resource,
   rows: Inventory[],
-  complete: boolean,
   restrict?: Restrict,
-  names?: readonly string[],
 ): Promise<Inventory[]> {
-  const lists = complete ? listsOf(resource) : [];
-  const shape = shapeOf(
-    resource,
-    lists.map((list) => list.name),
-    names,
-  );
-  const inventories = shape.inventories(rows);
-  if (rows.length === 0) return inventories;
-  const fills = lists.map((list) => () => fill(database, inventories, list, restrict));
+  const inventories = shapeOf(resource, listNames(resource)).inventories(rows);
+  await fillLists(database, resource, inventories, restrict);
+  return inventories;
+}
+
+async function fillLists(
+  database: Sql,
+  resource: Resource,
+  inventories: Inventory[],
+  restrict: Restrict | undefined,
+): Promise<void> {
+  if (inventories.length === 0) return;
+  const fills = listsOf(resource).map((list) => () => fill(database, inventories, list, restrict));
   // A transaction has one connection.
   if (database.isTransaction) for (const fill of fills) await fill();
   else await Promise.all(fills.map((fill) => fill()));
-  return inventories;
 }
 
 /** A list that is part of an inventory. */
@@ -186,6 +188,8 @@ function listsOf(resource: Resource): readonly List[] {
   }
   return lists;
 }
+
+const listNames = (resource: Resource) => listsOf(resource).map(({ name }) => name);
 
 /** Fills the lists with the related rows, in the order in which they came to be. */
 async function fill(
@@ -215,8 +219,9 @@ async function fill(
   for (const row of related) lists.get(row[foreign])?.push(pluck === undefined ? row : row[pluck]);
 }
 
-function fieldsToReturn(resource: Resource, asked: string[] | undefined): string[] {
-  if (asked === undefined || asked.length === 0) return Object.keys(resource.fields);
+/** Undefined where all are. */
+function fieldsToReturn(resource: Resource, asked: string[] | undefined): string[] | undefined {
+  if (asked === undefined || asked.length === 0) return undefined;
   for (const name of asked) requireOwnField(resource, name, 'fields');
   return [...new Set(asked)];
 }

@@ -33,15 +33,15 @@ const MOST_COMPARED = 100_000_000;
 export async function* waysFor(wanted: Wanted): AsyncGenerator<Way, void, void> {
   const { database, planning } = wanted;
   const here = { on: database.sql, plan: NO_PLAN };
+  if (await isShort(wanted)) {
+    yield here;
+    return;
+  }
   const leaves = leavesOf(wanted.resolved);
   const isLong = leaves.length > MANY_CONDITIONS || (await comparedBy(wanted, leaves)) > MOST_COMPARED;
   const watch = isLong ? database.syntax.inTime : undefined;
   if (!(await isLarge(database, wanted.resource, wanted.resolved, planning.small))) {
     yield isLong ? { on: database.reader, plan: NO_PLAN, watch } : here;
-    return;
-  }
-  if (await isShort(wanted)) {
-    yield here;
     return;
   }
   if (!isLong && database.reader !== database.sql && leaves.length <= FEW_CONDITIONS) {

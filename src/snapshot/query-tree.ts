@@ -19,7 +19,7 @@ export function completeSnapshotTrees(parts: { database: Database }): QueryCompl
       if (!Array.isArray(inventory.snapshots)) continue;
       // As rows again, with all their members, so that they can be completed.
       const rows = inventory.snapshots.map((each: Inventory) => ({ ...EMPTY, ...each }));
-      const snapshots = await toInventories(parts.database.sql, VolumeSnapshot, rows, true, restrict);
+      const snapshots = await toInventories(parts.database.sql, VolumeSnapshot, rows, restrict);
       inventory.snapshots = snapshots;
       inventory.tree = asTree(snapshots as unknown as Node[]);
     }

@@ -1,6 +1,7 @@
 /** Copies of snapshots as the contents of backup storages: what deleting a storage has to know. */
 import type { StorageContents } from '../backup-storage/delete.ts';
 import { IngotError } from '../kernel/errors.ts';
+import { throwAway } from '../primary-storage/trash.ts';
 
 export const snapshotsOnBackupStorages: StorageContents = {
   async requireIdle(tx, storageUuid) {
@@ -20,10 +21,12 @@ export const snapshotsOnBackupStorages: StorageContents = {
 
   /** The snapshots themselves stay where they are. */
   async takeOut(tx, storageUuid) {
-    await tx
+    const copies = await tx
       .deleteFrom('volumeSnapshotBackupStorageRef')
       .where('backupStorageUuid', '=', storageUuid)
+      .returning('path')
       .execute();
-    await tx.deleteFrom('trash').where('storageUuid', '=', storageUuid).execute();
+    const paths = copies.map(({ path }) => path);
+    await throwAway(tx, 'backup', storageUuid, paths);
   },
 };

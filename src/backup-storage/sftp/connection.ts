@@ -1,6 +1,6 @@
 /** One SSH connection with its SFTP channel: requests with an end, whatever the server does. */
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import ssh2, { type Client, type SFTPWrapper } from 'ssh2';
 import type { Egress } from '../../transfer/egress.ts';
 import { algorithmsFor, changedHostKey, describeHostKey } from './host-key.ts';
@@ -37,16 +37,19 @@ const LOOKS = 4;
 export class SftpConnection {
   readonly #client: Client;
   readonly #sftp: SFTPWrapper;
+  readonly #socket: Socket;
   /** What is owed an answer, and until when the server may be silent about it at most, in milliseconds from the last answer. */
   readonly #owed = new Map<(reason: Error) => void, number>();
   readonly #watch: NodeJS.Timeout;
   readonly #answerTimeout: number;
   #heardAt = performance.now();
+  #gathers = false;
   #lost: ConnectionLost | undefined;
 
-  private constructor(client: Client, sftp: SFTPWrapper, answerTimeout: number) {
+  private constructor(client: Client, sftp: SFTPWrapper, socket: Socket, answerTimeout: number) {
     this.#client = client;
     this.#sftp = sftp;
+    this.#socket = socket;
     this.#answerTimeout = answerTimeout;
     client.on('error', (error) => this.#lose(error.message));
     client.on('close', () => this.#lose('the connection was cut'));
@@ -70,13 +73,14 @@ export class SftpConnection {
     });
     failure.catch(() => {}); // after it stands, this is nobody's concern
     const keys = new KeyCheck(options, name);
+    const target = { host: server.host, port: server.port };
     let sock: Socket | undefined;
     try {
-      sock = egress?.connect({ host: server.host, port: server.port });
-      if (sock) await Promise.race([once(sock, 'connect'), failure]);
+      sock = egress?.connect(target) ?? connect(target);
+      await Promise.race([once(sock, 'connect'), failure]);
       const ready = once(client, 'ready');
       ready.catch(() => {}); // `failure` tells the same
-      client.connect({ ...configOf(server, keys, connectTimeout), ...(sock && { sock }) });
+      client.connect({ ...configOf(server, keys, connectTimeout), sock });
       await Promise.race([ready, failure]);
       client.setNoDelay(true);
       const sftp = await Promise.race([
@@ -85,7 +89,7 @@ export class SftpConnection {
         }),
         failure,
       ]);
-      return new SftpConnection(client, sftp, answerTimeout);
+      return new SftpConnection(client, sftp, sock, answerTimeout);
     } catch (thrown) {
       client.destroy();
       sock?.destroy();
@@ -108,6 +112,7 @@ export class SftpConnection {
       if (this.#lost) return reject(this.#lost);
       if (this.#owed.size === 0) this.#heardAt = performance.now();
       this.#owed.set(reject, this.#answerTimeout * patience);
+      this.#gather();
       try {
         ask(this.#sftp, (error, value) => {
           this.#owed.delete(reject);
@@ -119,6 +124,20 @@ export class SftpConnection {
         this.#owed.delete(reject);
         reject(new NotOffered((thrown as Error).message));
       }
+    });
+  }
+
+  /**
+   * Sends what is asked in this turn of the event loop at once: ssh2 writes each packet of 32 KiB in three pieces, and
+   * each would be a call of the system of its own.
+   */
+  #gather(): void {
+    if (this.#gathers) return;
+    this.#gathers = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#gathers = false;
+      this.#socket.uncork();
     });
   }
 

@@ -1,0 +1,2 @@
+export const SERVICE_FLAGS: string[];
+export function serviceEnvironment(environment?: NodeJS.ProcessEnv): Record<string, string>;
