@@ -27,7 +27,7 @@ const LOOK = 1000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { clients: { type: 'string', default: '200' }, think: { type: 'string', default: '400' } },
+  options: { clients: { type: 'string', default: '200' }, think: { type: 'string', default: '1000' } },
 });
 const minutes = Number(positionals[0] ?? 10);
 const clients = Number(values.clients);

@@ -28,6 +28,8 @@ export async function wrk({ urls, headers, connections, seconds }: WrkRequest): 
     '--threads=1',
     `--connections=${connections}`,
     `--duration=${seconds}s`,
+    // By its own, an answer that takes two seconds counts as none.
+    '--timeout=60s',
     `--script=${script}`,
   ];
   const output = await runProgram('wrk', [...line, origin]);

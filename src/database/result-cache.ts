@@ -26,7 +26,9 @@ interface Known {
 export class ResultCache {
   #version: unknown;
   #known = new Map<string, Known>();
-  /** Characters of the keys that were seen, and values of the rows that are kept. */
+  /** Those of them that have rows. */
+  readonly #filled = new Set<Known>();
+  /** Characters of the statements and keys that were seen, and values of the rows that are kept. */
   #seen = 0;
   #values = 0;
 
@@ -36,7 +38,7 @@ export class ResultCache {
    */
   rows(version: () => unknown, text: string, parameters: readonly unknown[], read: () => Rows): Rows {
     const key = keyOf(parameters);
-    if (key === undefined) return read();
+    if (key === undefined || text.length > LONGEST_SEEN) return read();
     const known = this.#knownOf(text);
     const comesAgain = known.seen.has(key);
     // What comes once is not kept: it would only be in the way.
@@ -57,6 +59,7 @@ export class ResultCache {
     if (!known) {
       known = { seen: new Set(), kept: new Map() };
       this.#known.set(text, known);
+      this.#seen += text.length + 3 * OVERHEAD;
     }
     return known;
   }
@@ -72,6 +75,7 @@ export class ResultCache {
     if (values > MOST_VALUES / 2 || FICKLE.test(text)) return;
     if (this.#values + values > MOST_VALUES) this.#dropRows();
     known.kept.set(key, rows);
+    this.#filled.add(known);
     this.#values += values;
   }
 
@@ -82,14 +86,15 @@ export class ResultCache {
   }
 
   #dropRows(): void {
-    for (const { kept } of this.#known.values()) kept.clear();
+    for (const { kept } of this.#filled) kept.clear();
+    this.#filled.clear();
     this.#values = 0;
   }
 
   #clear(): void {
+    this.#dropRows();
     this.#known = new Map();
     this.#seen = 0;
-    this.#values = 0;
   }
 }
 

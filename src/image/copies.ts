@@ -6,6 +6,8 @@ import type { SqlTransaction } from '../database/database.ts';
 import { type ErrorBody, IngotError } from '../kernel/errors.ts';
 import { formatSize } from '../kernel/format.ts';
 import { bornAt } from '../kernel/properties.ts';
+import { isThrownAway } from '../primary-storage/trash.ts';
+import { filesOf } from './description.ts';
 
 export interface Copy {
   storageUuid: string;
@@ -80,13 +82,7 @@ export async function insertCopy(
 
 /** Removing the remains of an earlier copy, later, would take the new one with them. */
 async function requireTakenAway(tx: SqlTransaction, { storageUuid, path }: Copy): Promise<void> {
-  const remains = await tx
-    .selectFrom('trash')
-    .select('path')
-    .where('storageUuid', '=', storageUuid)
-    .where('path', '=', path)
-    .executeTakeFirst();
-  if (!remains) return;
+  if (!(await isThrownAway(tx, storageUuid, filesOf(path)))) return;
   throw new IngotError(
     'SYS.1006',
     `what is left of an earlier copy of the image on backup storage ${storageUuid} is still being removed`,

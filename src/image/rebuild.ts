@@ -17,11 +17,18 @@ import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
 import { isUuid, newUuid } from '../kernel/uuid.ts';
+import { isThrownAway } from '../primary-storage/trash.ts';
 import { findInventory, requireFreeUuid } from '../query/find.ts';
 import { addUserTag } from '../tag/tags.ts';
 import { requireUsableStorage } from './copies.ts';
 import { requireDescribedBytes, unfit } from './described-bytes.ts';
-import { DESCRIPTION_SUFFIX, describedCopy, LONGEST_DESCRIPTION, readDescription } from './description.ts';
+import {
+  DESCRIPTION_SUFFIX,
+  describedCopy,
+  filesOf,
+  LONGEST_DESCRIPTION,
+  readDescription,
+} from './description.ts';
 import { Image } from './image.ts';
 import type { RebuildFromStorage } from './messages.ts';
 
@@ -126,6 +133,10 @@ async function registerOne(
     );
   }
   if (await hasCopy(parts.database, imageUuid, storageUuid)) return 'known';
+  // Before it is read: as long as no row says that there is a copy, nothing of it can be thrown away anew.
+  if (await isThrownAway(parts.database.sql, storageUuid, filesOf(copyPath))) {
+    throw unfit('it was deleted, and is being removed');
+  }
   await requireDescribedBytes(parts, job, driver, copyPath, image);
   const copy = { storageUuid, path: copyPath, location: driver.location(copyPath) };
   await parts.database.transaction((tx) => register(parts, tx, described, copy));

@@ -121,11 +121,24 @@ export async function restoreCopies(
     (size === copy.size ? there : gone).push(copy);
   }
   return async (tx) => {
+    // Somebody else may have removed them meanwhile, and a new copy may have come to the same place.
+    const stillGone: Leaving[] = [];
+    for (const copy of gone) if (await isMarked(tx, copy)) stillGone.push(copy);
     const ready = there.filter((copy) => copy.status === 'Ready');
     await markCopies(tx, ready, 'Ready', parts.clock.now());
     // Where the bytes went, what describes them may have stayed.
-    await forgetCopies(tx, gone, gone);
+    await forgetCopies(tx, stillGone, stillGone);
   };
+}
+
+async function isMarked(tx: SqlTransaction, { imageUuid, backupStorageUuid }: Leaving): Promise<boolean> {
+  const row = await tx
+    .selectFrom('imageBackupStorageRef')
+    .select('status')
+    .where('imageUuid', '=', imageUuid)
+    .where('backupStorageUuid', '=', backupStorageUuid)
+    .executeTakeFirst();
+  return row?.status === 'Deleted';
 }
 
 /** The job, other than `own`, that is taking copies of the image away, where there is one. */

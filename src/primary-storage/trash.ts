@@ -4,7 +4,7 @@
  */
 import type { ExpressionBuilder } from 'kysely';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
-import type { Database, SqlTransaction, Tables } from '../database/database.ts';
+import type { Database, Sql, SqlTransaction, Tables } from '../database/database.ts';
 import { toIngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { PrimaryStorages } from './primary-storages.ts';
@@ -58,38 +58,66 @@ export async function throwAway(
   }
 }
 
+/** Whether one of the files is still to be removed, so that nothing new may come to its path, or be taken for good there. */
+export async function isThrownAway(on: Sql, storageUuid: string, paths: readonly string[]): Promise<boolean> {
+  const item = await on
+    .selectFrom('trash')
+    .select('path')
+    .where('storageUuid', '=', storageUuid)
+    .where('path', 'in', paths)
+    .executeTakeFirst();
+  return item !== undefined;
+}
+
 export class Trash {
   readonly #parts: Parts;
-  #emptying: Promise<void> | undefined;
-  #again = false;
+  /** By storage, so that one that is slow, away, or has much to remove keeps no other waiting. */
+  readonly #emptying = new Map<string, Promise<void>>();
+  /** Storages that got more to remove meanwhile. */
+  readonly #again = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
   /** Removes what it can; what it can't stays for the next time. Never rejects. */
-  empty(): Promise<void> {
-    this.#again = this.#emptying !== undefined;
-    this.#emptying ??= this.#emptyAll().finally(() => {
-      this.#emptying = undefined;
-    });
-    return this.#emptying;
+  async empty(): Promise<void> {
+    const { database, log } = this.#parts;
+    try {
+      const storages = await database.sql.selectFrom('trash').select('storageUuid').distinct().execute();
+      await Promise.all(storages.map(({ storageUuid }) => this.#emptyStorage(storageUuid)));
+    } catch (error) {
+      log.error({ err: error }, 'emptying the trash failed; tried again later');
+    }
   }
 
-  async #emptyAll(): Promise<void> {
+  #emptyStorage(storageUuid: string): Promise<void> {
+    let emptying = this.#emptying.get(storageUuid);
+    if (emptying) this.#again.add(storageUuid);
+    else {
+      emptying = this.#emptyInRounds(storageUuid);
+      this.#emptying.set(storageUuid, emptying);
+    }
+    return emptying;
+  }
+
+  async #emptyInRounds(storageUuid: string): Promise<void> {
     const { database, log } = this.#parts;
     do {
-      this.#again = false;
+      this.#again.delete(storageUuid);
       try {
-        const items = await database.sql.selectFrom('trash').selectAll().orderBy('createDate').execute();
-        // One storage that is slow, or away, keeps no other waiting.
-        const byStorage = Map.groupBy(items, ({ storageUuid }) => storageUuid);
-        const some = [...byStorage].map(([storageUuid, all]) => this.#emptyOn(storageUuid, all));
-        await Promise.all(some);
+        const items = await database.sql
+          .selectFrom('trash')
+          .selectAll()
+          .where('storageUuid', '=', storageUuid)
+          .orderBy('createDate')
+          .execute();
+        await this.#emptyOn(storageUuid, items);
       } catch (error) {
-        log.error({ err: error }, 'emptying the trash failed; tried again later');
+        log.error({ storage: storageUuid, err: error }, 'emptying the trash failed; tried again later');
       }
-    } while (this.#again);
+    } while (this.#again.has(storageUuid));
+    this.#emptying.delete(storageUuid);
   }
 
   /** All of one storage's, as long as it can be reached. */

@@ -5,7 +5,9 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ADMIN_UUID } from '../../src/account/account.ts';
+import { openDatabase } from '../../src/database/database.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
+import { throwAway } from '../../src/primary-storage/trash.ts';
 import { forge, u64 } from '../hostile/forge.ts';
 import { fsckOf } from '../support/fsck.ts';
 import { type RangeServer, startRangeServer } from '../support/range-server.ts';
@@ -194,6 +196,29 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         await again.stop();
       }
       assert.deepEqual(await fsckOf(again), []);
+    });
+
+    it('is not believed of what was deleted, and is still to be removed', async () => {
+      const first = await start();
+      const image = await addImage(first.client);
+      await upToDate(join(first.data, 'backup-storage'), image.uuid, () => true);
+      await first.stop();
+      const service = await start(loseDatabase(first.data));
+      const [{ uuid: storageUuid = '' } = {}] = await service.client.query('BackupStorage');
+      const path = `templates/acct-${ADMIN_UUID}/${image.uuid}/${image.uuid}.ingot.json`;
+      const database = await openDatabase(service.databaseAt);
+      await database.transaction((tx) => throwAway(tx, 'backup', storageUuid, [path]));
+      const { registered, refused } = await service.client.call('RebuildFromStorage', { uuid: storageUuid });
+      assert.equal(registered, 0);
+      assert.deepEqual(
+        refused.map(({ reason }: { reason: string }) => /it was deleted/.test(reason)),
+        [true],
+      );
+      assert.deepEqual(await service.client.query('Image'), []);
+      await database.sql.deleteFrom('trash').execute();
+      await database.close();
+      assert.equal((await service.client.call('RebuildFromStorage', { uuid: storageUuid })).registered, 1);
+      await service.stop();
     });
 
     it('is not believed of others, nor where the bytes are others, unless that is said', async () => {

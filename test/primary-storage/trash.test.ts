@@ -11,6 +11,7 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { createLog } from '../../src/kernel/log.ts';
 import { SecretBox } from '../../src/kernel/secret-box.ts';
 import { nobodyListens, type StepListener } from '../../src/kernel/steps.ts';
+import { newUuid } from '../../src/kernel/uuid.ts';
 import { PrimaryStorages } from '../../src/primary-storage/primary-storages.ts';
 import { Trash, throwAway } from '../../src/primary-storage/trash.ts';
 import { testDatabaseUrl } from '../support/postgres.ts';
@@ -110,6 +111,29 @@ for (const kind of ['sqlite', 'postgres']) {
       await statusIs('Connected');
       await open().empty();
       assert.deepEqual([await left(), existsSync(fileOf('templates/a'))], [0, false]);
+    });
+
+    it('of one storage waits for no other that has much to remove', async () => {
+      await drop('templates/a');
+      const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const trash = open({
+        onStep: async (step) => {
+          if (!step.startsWith('before')) return;
+          held.resolve();
+          await goOn.promise;
+        },
+      });
+      const emptying = trash.empty();
+      await held.promise;
+      // Of a storage that is gone there is nothing to remove but the row.
+      await database.transaction((tx) => throwAway(tx, 'backup', newUuid(), ['templates/b']));
+      await drop('templates/c');
+      const again = trash.empty();
+      while ((await left()) > 2) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.equal(existsSync(fileOf('templates/a')), true);
+      goOn.resolve();
+      await Promise.all([emptying, again]);
+      assert.deepEqual([await left(), existsSync(fileOf('templates/c'))], [0, false]);
     });
 
     it('is taken over from a process that died removing it, at once where there can be no other', async () => {
