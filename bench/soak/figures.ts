@@ -4,12 +4,18 @@ export class Figures {
   /** Downloaded. */
   bytes = 0;
   readonly #times = new Map<string, number[]>();
+  /** By kind, then by client. */
+  readonly #ofClients = new Map<string, Map<string, number[]>>();
 
-  /** A call of the kind has ended well after so many milliseconds. */
-  note(name: string, milliseconds: number): void {
-    const times = this.#times.get(name);
-    if (times) times.push(milliseconds);
-    else this.#times.set(name, [milliseconds]);
+  /** The client's call of the kind has ended well after so many milliseconds. */
+  note(name: string, client: string, milliseconds: number): void {
+    add(this.#times, name, milliseconds);
+    let ofClients = this.#ofClients.get(name);
+    if (!ofClients) {
+      ofClients = new Map();
+      this.#ofClients.set(name, ofClients);
+    }
+    add(ofClients, client, milliseconds);
   }
 
   get count(): number {
@@ -20,8 +26,10 @@ export class Figures {
     return at(this.#sorted(name), share);
   }
 
-  longest(name: string): number {
-    return at(this.#sorted(name), 1);
+  /** The mean of the client that waited longest on the average, in the mean of all. */
+  unfairness(name: string): number {
+    const means = [...(this.#ofClients.get(name)?.values() ?? [])].map(mean);
+    return Math.max(...means) / mean(means);
   }
 
   rows(): { name: string; count: number; p50: number; p99: number; longest: number }[] {
@@ -35,6 +43,14 @@ export class Figures {
     return [...(this.#times.get(name) ?? [])].sort((one, other) => one - other);
   }
 }
+
+function add(map: Map<string, number[]>, key: string, value: number): void {
+  const values = map.get(key);
+  if (values) values.push(value);
+  else map.set(key, [value]);
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function at(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

@@ -74,7 +74,7 @@ export class Visitor {
     const began = performance.now();
     try {
       await work();
-      figures.note(name, performance.now() - began);
+      figures.note(name, this.#name, performance.now() - began);
     } catch (error) {
       const cause = error instanceof Error && error.cause ? ` (${String(error.cause)})` : '';
       figures.failures.push(`${this.#name}, ${name}: ${String(error)}${cause}`);

@@ -35,7 +35,8 @@ export type Sent = { answer: Members } | { job: string };
 
 export type Job = JobProgress & { answer?: Members; error?: ErrorBody };
 
-/** The longest pause between two questions for a job, in milliseconds; the first ones are shorter. */
+/** Pauses between two questions for a job, in milliseconds: a thin disk is there in ten, an image may take hours. */
+const SHORTEST_PAUSE = 5;
 const LONGEST_PAUSE = 1000;
 
 class IngotClient {
@@ -152,7 +153,7 @@ class IngotClient {
 
   async #wait(message: Message, uuid: string, options: CallOptions): Promise<Members> {
     try {
-      for (let pause = 50; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
+      for (let pause = SHORTEST_PAUSE; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
         const job = await this.#job(uuid, options.signal);
         options.onProgress?.(job);
         if (job.error) throw fromErrorBody(job.error);

@@ -1,6 +1,6 @@
 /**
- * Rows of reads that came more than once lately, as the last commit left them: a console that shows a list, a client that polls, the
- * session of each call. Turning SQLite's values into JavaScript's is most of what such a call costs.
+ * Rows of reads that take their time and came more than once lately, as the last commit left them: a console that shows
+ * a list, a client that polls. Turning SQLite's values into JavaScript's is most of what such a call costs.
  */
 
 type Rows = readonly unknown[][];
@@ -10,6 +10,8 @@ const MOST_VALUES = 30_000;
 /** Characters of what was asked once, in all; and of one question. */
 const MOST_SEEN = 2_000_000;
 const LONGEST_SEEN = 100_000;
+/** Milliseconds: what is read sooner is not kept, as asking whether it is still right takes some of them, too. */
+const WORTHWHILE = 0.03;
 /** What keeping a short one takes as well. */
 const OVERHEAD = 100;
 
@@ -24,6 +26,7 @@ interface Known {
 }
 
 export class ResultCache {
+  readonly #worthwhile: number;
   #version: unknown;
   #known = new Map<string, Known>();
   /** Those of them that have rows. */
@@ -32,6 +35,10 @@ export class ResultCache {
   #seen = 0;
   #values = 0;
 
+  constructor({ worthwhile = WORTHWHILE } = {}) {
+    this.#worthwhile = worthwhile;
+  }
+
   /**
    * The rows, if they are known; else `read` has to say. `version` differs after each commit of whomever; it is asked
    * only for what comes again, before it is read.
@@ -39,12 +46,13 @@ export class ResultCache {
   rows(version: () => unknown, text: string, parameters: readonly unknown[], read: () => Rows): Rows {
     const key = keyOf(parameters);
     if (key === undefined || text.length > LONGEST_SEEN) return read();
-    const known = this.#knownOf(text);
-    const comesAgain = known.seen.has(key);
+    const known = this.#known.get(text);
     // What comes once is not kept: it would only be in the way.
-    if (!comesAgain) {
-      this.#note(known, key);
-      return read();
+    if (!known?.seen.has(key)) {
+      const began = performance.now();
+      const rows = read();
+      if (performance.now() - began >= this.#worthwhile) this.#note(text, key);
+      return rows;
     }
     this.#forgetUnless(version());
     const kept = known.kept.get(key);
@@ -54,17 +62,13 @@ export class ResultCache {
     return rows;
   }
 
-  #knownOf(text: string): Known {
+  #note(text: string, key: string): void {
     let known = this.#known.get(text);
     if (!known) {
       known = { seen: new Set(), kept: new Map() };
       this.#known.set(text, known);
       this.#seen += text.length + 3 * OVERHEAD;
     }
-    return known;
-  }
-
-  #note(known: Known, key: string): void {
     known.seen.add(key);
     this.#seen += key.length + OVERHEAD;
     if (this.#seen > MOST_SEEN) this.#clear();
