@@ -125,6 +125,12 @@ export const SETTINGS = {
     60,
     wholeNumber(1, 86_400),
   ),
+  answerTimeout: setting(
+    'SECONDS',
+    'how long a caller may take no byte of an answer or of a download before it is hung up on',
+    120,
+    wholeNumber(1, 86_400),
+  ),
   trustedProxies: setting(
     'NETWORK,…',
     'addresses or networks of reverse proxies, whose X-Forwarded-* headers say who calls; none by default',

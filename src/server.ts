@@ -276,6 +276,7 @@ async function start(
     tls,
     trustedProxies: listed(config.trustedProxies),
     requestTimeout: config.requestTimeout * 1000,
+    answerTimeout: config.answerTimeout * 1000,
     dispatcher,
     authenticators: { sessions, accessKeys, clock },
     webHooks,

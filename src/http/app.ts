@@ -19,6 +19,7 @@ import type { JobProgress } from '../long-job/progress.ts';
 import { HttpProblem, sendError, sendJson } from './answers.ts';
 import type { Authenticators } from './authentication.ts';
 import { addCompression } from './compression.ts';
+import { Connections } from './connections.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { addDocumentation } from './documentation.ts';
 import { addExports } from './exports.ts';
@@ -53,6 +54,8 @@ interface Parts {
   trustedProxies: string[];
   /** How long a caller may take to send a whole call, in milliseconds. */
   requestTimeout: number;
+  /** How long a caller may take no byte of an answer, in milliseconds. */
+  answerTimeout: number;
   /** Rejects, saying why, while the service can't do its work. */
   ready: () => Promise<void>;
 }
@@ -67,15 +70,15 @@ const latency = new Histogram({
 
 /** How long a caller may take to send the head of a call, in milliseconds, where not even less for all of it. */
 const HEAD_TIMEOUT = 20_000;
-/** Connections at once; each costs memory before anybody is asked who it is. */
-const MOST_CONNECTIONS = 4096;
 
 export function createApp(parts: Parts): FastifyInstance {
-  const { tls, requestTimeout } = parts;
+  const { tls, requestTimeout, answerTimeout, trustedProxies } = parts;
+  const headTimeout = Math.min(HEAD_TIMEOUT, requestTimeout);
+  const connections = new Connections({ patience: answerTimeout, proxies: trustedProxies });
   const server = {
     // A query may name thousands of uuids, and they travel in its first line.
     maxHeaderSize: 131_072,
-    headersTimeout: Math.min(HEAD_TIMEOUT, requestTimeout),
+    headersTimeout: headTimeout,
     // An upload takes as long as it takes; see guardBodies for all else.
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
@@ -83,9 +86,13 @@ export function createApp(parts: Parts): FastifyInstance {
     connectionsCheckingInterval: Math.min(5000, requestTimeout / 2),
   };
   const app = Fastify({
-    serverFactory: (handler) =>
-      tls ? createTlsServer({ ...server, ...tls }, handler) : createServer(server, handler),
-    trustProxy: parts.trustedProxies.length > 0 && parts.trustedProxies,
+    serverFactory: (answer) => {
+      const handler = connections.handler(answer);
+      return tls
+        ? createTlsServer({ ...server, ...tls, handshakeTimeout: headTimeout }, handler)
+        : createServer(server, handler);
+    },
+    trustProxy: trustedProxies.length > 0 && trustedProxies,
     // Fastify's own news (where it listens) are told by `serve` in words of its own.
     loggerInstance: parts.log.child({}, { level: quieter(parts.log.level) }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -101,7 +108,7 @@ export function createApp(parts: Parts): FastifyInstance {
       sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
   });
 
-  app.server.maxConnections = MOST_CONNECTIONS;
+  connections.guard(app.server, tls !== undefined);
 
   // ZStack's clients send a JSON content type with an empty body too; and what is not JSON gets a 400 of ours.
   app.removeAllContentTypeParsers();

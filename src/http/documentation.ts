@@ -13,9 +13,10 @@ export function addDocumentation(
     '/openapi.json': openApiDocument(parts.messages, parts.version),
     '/v1/openapi.json': nativeOpenApiDocument(parts.messages, parts.version),
   };
-  const page = documentationPage(parts.messages, parts.version);
+  const page = Buffer.from(documentationPage(parts.messages, parts.version));
   for (const [path, document] of Object.entries(documents)) {
-    const text = JSON.stringify(document);
+    // As bytes, one for all who ask: a text would be turned into some for each.
+    const text = Buffer.from(JSON.stringify(document));
     app.get(path, (_request, reply) =>
       reply.header('content-type', 'application/json;charset=utf-8').send(text),
     );

@@ -8,8 +8,6 @@ import { securityHeaders } from './security-headers.ts';
 
 /** Two of these a download: one is filled while the other is sent. Larger ones were no faster. */
 const PIECE_BYTES = 256 * 1024;
-/** A client that takes no byte for so long is let go, in milliseconds. */
-const PATIENCE = 5 * 60_000;
 
 /** Answers with the file, or what the conditions of the request make of it. */
 export async function sendFile(
@@ -96,13 +94,11 @@ async function pump(bytes: AnsweredBytes, response: ServerResponse, length: numb
 function write(response: ServerResponse, piece: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error | null) => {
-      clearTimeout(late);
       response.off('close', onClose);
       if (error) reject(error);
       else resolve();
     };
     const onClose = () => settle(new Error('the client is gone'));
-    const late = setTimeout(() => settle(new Error('the client takes nothing')), PATIENCE);
     response.once('close', onClose);
     response.write(piece, settle);
   });

@@ -20,7 +20,7 @@ const closed = (socket: Socket) => new Promise((resolve) => socket.once('close',
 describe('a caller', () => {
   let service: TestService;
   before(async () => {
-    service = await startTestService({ settings: { requestTimeout: 1 } });
+    service = await startTestService({ settings: { requestTimeout: 1, answerTimeout: 2 } });
   });
   after(() => service.stop());
 
@@ -58,6 +58,35 @@ describe('a caller', () => {
     const dripping = setInterval(() => socket.write(' '), 100);
     await closed(socket).finally(() => clearInterval(dripping));
     assert.match(socket.said(), /^(HTTP\/1\.1 408 |$)/);
+  });
+
+  it('who takes none of the answers that it asked for is hung up on, and little is held for it', async () => {
+    const open = async () => {
+      const { text } = await service.client.http('GET', '/metrics');
+      return Number(/^ingot_http_connections (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = { open: await open(), memory: process.memoryUsage().rss };
+    const many = Array.from({ length: 60 }, dial);
+    for (const socket of many) {
+      socket.pause();
+      socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(15));
+    }
+    await until('all to be connected', async () => (await open()) >= before.open + many.length);
+    const more = process.memoryUsage().rss - before.memory;
+    assert.ok(more < 128 * 2 ** 20, `${more} bytes more`);
+    await until('all to be hung up on', async () => (await open()) <= before.open);
+    for (const socket of many) {
+      socket.resume();
+      await closed(socket);
+      const answers = socket.said().split('HTTP/1.1 200').length - 1;
+      assert.ok(answers < 15, `${answers} answers`);
+    }
+  });
+
+  it('who asks further and further without an answer is hung up on', async () => {
+    const socket = dial();
+    socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(400));
+    await closed(socket);
   });
 
   it('may send so much and no more', async () => {
@@ -180,6 +209,44 @@ describe('TLS', () => {
     await until('the new certificate', async () => (await shown()) !== before);
     serving.child.kill('SIGTERM');
     assert.equal((await serving.ended).code, 0);
+  });
+
+  it('is spoken with nobody who never ends his handshake, or takes no answer', async () => {
+    const directory = temporaryDirectory();
+    const [certificate, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+    const pair = await selfSignedCertificate();
+    writeFileSync(certificate, pair.cert);
+    writeFileSync(key, pair.key, { mode: 0o600 });
+    const serving = new Ingot().start([
+      ...['serve', '--listen', '127.0.0.1:0', '--tls-certificate', certificate, '--tls-key', key],
+      ...['--request-timeout', '1', '--answer-timeout', '2'],
+    ]);
+    try {
+      const [, address = ''] = await serving.says(/Ingot serves (https:\S+)/);
+      const { hostname, port } = new URL(address);
+      const silent = connect(Number(port), hostname);
+      silent.on('error', () => {}).resume();
+      await closed(silent);
+
+      const socket = connectTls({ host: hostname, port: Number(port), ca: pair.cert });
+      socket.on('error', () => {}).setEncoding('latin1');
+      await once(socket, 'secureConnect');
+      socket.pause().write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(15));
+      await until('it to be hung up on', async () => {
+        const { text } = await get(`${address}/metrics`, pair.cert, { connection: 'close' });
+        return /^ingot_http_connections 1$/m.test(text);
+      });
+      let said = '';
+      socket.on('data', (piece) => {
+        said += piece;
+      });
+      socket.resume();
+      await closed(socket);
+      assert.ok(said.split('HTTP/1.1 200').length - 1 < 15);
+    } finally {
+      serving.child.kill('SIGTERM');
+      await serving.ended;
+    }
   });
 
   it('is refused, with the reason, where certificate and key are no pair', async () => {
