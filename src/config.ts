@@ -81,6 +81,12 @@ export const SETTINGS = {
     30,
     wholeNumber(1, 3600),
   ),
+  leastRate: setting(
+    'BYTES',
+    'a download that gives fewer bytes a second over five minutes is given up; 0 for never',
+    1024,
+    wholeNumber(0, 2 ** 30),
+  ),
   parallelJobs: setting('COUNT', 'jobs at once', 32, wholeNumber(1, 1000)),
   jobLease: setting(
     'SECONDS',

@@ -86,6 +86,8 @@ export interface Service {
 
 /** How long the start waits to hear which storages are there, in milliseconds. */
 const FIRST_CHECK = 5000;
+/** Over which the least rate of a download is held against it, in milliseconds. */
+const PACE_SPAN = 300_000;
 
 /**
  * Starts the service on its data directory. Rejects, with everything let go again, where that can't be. `onStep` is
@@ -205,6 +207,7 @@ async function start(
     mounts: data.mounts,
     transfer: {
       stallTimeout: config.stallTimeout * 1000,
+      pace: { bytes: config.leastRate * (PACE_SPAN / 1000), milliseconds: PACE_SPAN },
       importDirectories: config.importDirectories.split(',').flatMap((directory) => directory.trim() || []),
       ...(config.knownHosts !== '' && {
         knownHosts: new KnownHosts(readFileSync(config.knownHosts, 'utf8')),

@@ -6,11 +6,14 @@ import type { Egress } from '../transfer/egress.ts';
 import { fileSource, pathOfFileUrl } from '../transfer/file-source.ts';
 import { httpSource } from '../transfer/http-source.ts';
 import type { KnownHosts } from '../transfer/known-hosts.ts';
+import type { LeastPace } from '../transfer/pace.ts';
 import type { Source } from '../transfer/source.ts';
 
 export interface TransferSettings {
   /** Milliseconds without a byte after which a connection counts as broken. */
   stallTimeout: number;
+  /** What a source has to give at the least. */
+  pace?: LeastPace;
   /** Certificates in PEM that are trusted besides the usual authorities'. */
   ca?: string;
   /** What sources may be connected to; everything where absent. */

@@ -10,6 +10,7 @@ import { IngotError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { metrics } from '../kernel/metrics.ts';
+import type { LeastPace } from '../transfer/pace.ts';
 import type { Sink } from '../transfer/sink.ts';
 import type { Source } from '../transfer/source.ts';
 import { SHUTDOWN, transfer } from '../transfer/transfer.ts';
@@ -48,6 +49,7 @@ export async function takeIn(
   return bringIn(parts, job, {
     inspector: { maxVirtualSize },
     source: () => sourceOf(parameters.url, parts.transfer),
+    pace: parts.transfer.pace,
     judge: (result) => checkTaken(parameters, result),
     isForeign: true,
   });
@@ -66,6 +68,8 @@ export interface Intake {
   inspector?: Pick<InspectorOptions, 'maxVirtualSize'>;
   /** What the bytes are, or an error where they are not what they should be. */
   judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
+  /** What the source has to give at the least. */
+  pace?: LeastPace | undefined;
   /** Whether the bytes were made by somebody else: then QEMU is asked about them too. */
   isForeign?: boolean;
 }
@@ -89,6 +93,7 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
   let counted = job.checkpoint.transfer?.offset ?? 0;
   const result = await transfer({
     source: await intake.source(),
+    pace: intake.pace,
     sinks: job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy)),
     inspect: () => look.inspector(intake.inspector),
     signal: transferSignal(job.signal),

@@ -72,7 +72,6 @@ export class HttpBody implements Body, Taker {
   }
 
   landed(bytes: Uint8Array, inPlace: boolean): boolean {
-    this.#stallTimer?.refresh();
     this.#take(bytes, inPlace);
     return this.#fill !== undefined;
   }
@@ -108,6 +107,8 @@ export class HttpBody implements Body, Taker {
       return;
     }
     this.#taken += arrived;
+    // By the body's own bytes alone: frames could go on for ever.
+    if (arrived > 0) this.#stallTimer?.refresh();
     const goOn = fill && arrived > 0 ? fill.arrived(arrived) : true;
     if (this.#framing.ended) {
       if (fill) this.#settle('end');

@@ -74,7 +74,7 @@ class UntilClose implements Framing {
 const CR = 13;
 const LF = 10;
 const SEMICOLON = 59;
-/** Most bytes of a chunk's size line, and of a trailer's lines. */
+/** Most bytes of a chunk's size line, and of all of a trailer's lines together. */
 const MAX_LINE_BYTES = 16 * 1024;
 
 class Chunked implements Framing {
@@ -85,6 +85,8 @@ class Chunked implements Framing {
   #expected: 'size' | 'data' | 'data-end' | 'trailer' = 'size';
   #line = '';
   #left = 0;
+  /** Bytes of the trailer's lines so far. */
+  #trailer = 0;
 
   next(bytes: Uint8Array, room: number) {
     let used = 0;
@@ -122,6 +124,8 @@ class Chunked implements Framing {
 
   #endLine(line: string): void {
     if (this.#expected === 'trailer') {
+      this.#trailer += line.length;
+      if (this.#trailer > MAX_LINE_BYTES) throw malformed(line);
       this.ended = line === '';
     } else if (this.#expected === 'data-end') {
       if (line !== '') throw malformed(line);

@@ -29,6 +29,8 @@ export interface PassContext<I extends Inspector> {
   onCheckpointFailure: (error: IngotError) => void;
   /** Told of every batch of bytes, often. */
   onArrival: (position: number) => void;
+  /** Told for how many milliseconds the source was not asked for bytes, as there was no memory for them. */
+  onHeldUp: (milliseconds: number) => void;
   /** Ends the transfer with the reason. */
   stop: (reason: unknown) => void;
   signal: AbortSignal;
@@ -112,9 +114,11 @@ export class Pass<I extends Inspector> {
 
   /** Takes the body to its end. Rejects as the body does, or when the transfer was stopped. */
   async take(body: Body): Promise<void> {
-    const { signal, onArrival } = this.#context;
+    const { signal, onArrival, onHeldUp } = this.#context;
     for (let state = 'more'; state !== 'end'; ) {
+      const wanted = performance.now();
       const chunk = await this.#lease.acquire(signal);
+      onHeldUp(performance.now() - wanted);
       // Up to the next boundary, so that chunks come to lie aligned again after one that was cut short.
       const target = chunk.bytes.subarray(0, CHUNK_BYTES - (this.#position % CHUNK_BYTES));
       const due = Date.now() + HAND_OVER_AFTER;

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fromErrorBody, IngotError } from '../kernel/errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { FanOut } from './fan-out.ts';
+import { type LeastPace, Pace } from './pace.ts';
 import { type CheckpointPolicy, type Inspector, Pass } from './pass.ts';
 import type { Sink, Writer } from './sink.ts';
 import { type OpenedSource, type Source, SourceBreak, type SourceFacts } from './source.ts';
@@ -45,6 +46,8 @@ export interface TransferRequest<I extends Inspector> {
   /** At most five times a second, and at the end. */
   onProgress?: (progress: TransferProgress) => void;
   onEvent?: (event: TransferEvent) => void;
+  /** What the source has to give at the least; without it, a byte now and then will do. */
+  pace?: LeastPace | undefined;
   /** May throw to refuse a size: called when the source says it, else with the bytes so far as they come. */
   checkSize?: (bytes: number) => void;
   /** Every 64 MiB and every 2 s by default. */
@@ -90,6 +93,7 @@ class Run<I extends Inspector> {
   readonly #stop = new AbortController();
   readonly #fanOut: FanOut;
   readonly #pass: Pass<I>;
+  #pace: Pace | undefined;
   #resumedBytes = 0;
   #reportedAt = 0;
 
@@ -110,6 +114,7 @@ class Run<I extends Inspector> {
       onCheckpoint: request.onCheckpoint,
       onCheckpointFailure: (error) => request.onEvent?.({ kind: 'checkpoint-failed', error }),
       onArrival: (position) => this.#arrived(position),
+      onHeldUp: (milliseconds) => this.#pace?.excuse(milliseconds),
       signal: this.#signal,
       stop,
     });
@@ -163,8 +168,9 @@ class Run<I extends Inspector> {
 
   /** Reads the source to its end, however often it breaks, as long as new bytes come. */
   async #takeAll(): Promise<void> {
-    const { source } = this.#request;
+    const { source, pace } = this.#request;
     let furthest = this.#pass.position;
+    if (pace) this.#pace = new Pace(pace, source.label, furthest);
     for (let tries = 0; ; ) {
       try {
         await this.#takeOnce();
@@ -239,19 +245,16 @@ class Run<I extends Inspector> {
   }
 
   #arrived(position: number): void {
-    if (this.#pass.facts.totalSize === undefined) this.#refuseSize(position);
+    try {
+      this.#pace?.arrived(position);
+      if (this.#pass.facts.totalSize === undefined) this.#request.checkSize?.(position);
+    } catch (thrown) {
+      this.#stop.abort(thrown);
+    }
     const now = Date.now();
     if (now - this.#reportedAt < PROGRESS_INTERVAL) return;
     this.#reportedAt = now;
     this.#report(position);
-  }
-
-  #refuseSize(bytes: number): void {
-    try {
-      this.#request.checkSize?.(bytes);
-    } catch (thrown) {
-      this.#stop.abort(thrown);
-    }
   }
 
   #report(bytes: number): void {

@@ -81,6 +81,7 @@ describe('the framing of an answer', { concurrency: true }, () => {
       '5\r\nabcdefg\r\n',
       `${'f'.repeat(13)}\r\n`,
       '1'.repeat(20_000),
+      `0\r\n${'X-Trailer: more and more of it\r\n'.repeat(600)}`,
     ]) {
       const url = await serveRaw(
         Buffer.concat([head('Transfer-Encoding: chunked'), Buffer.from(body)]),
@@ -90,6 +91,24 @@ describe('the framing of an answer', { concurrency: true }, () => {
       await assert.rejects(receiver.take(url), /chunked answer is malformed/, body.slice(0, 20));
       assert.deepEqual(await receiver.found(), []);
     }
+  });
+
+  it('in chunks is no reason to wait for its body for ever', async () => {
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .write(Buffer.concat([head('Transfer-Encoding: chunked'), Buffer.from('1;')]));
+      const dripping = setInterval(() => socket.write('x'), 50);
+      socket.once('close', () => clearInterval(dripping));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => server.close());
+    const address = server.address();
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/image`;
+    const receiver = await Receiver.open();
+    const http = { stallTimeout: 1000, retry: { tries: 0 } };
+    await assert.rejects(receiver.take(url, { http }), /No byte of .* came for 1\.0 s/);
+    assert.deepEqual(await receiver.found(), []);
   });
 
   it('that is not known is refused', async () => {
