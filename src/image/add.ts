@@ -53,6 +53,8 @@ export interface AddImageParts {
 
 export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, AddImageState> {
   return {
+    waitsFor: 'source',
+
     async admit(call, tx) {
       const { parameters, caller } = call;
       // An ISO may be declared raw, as the chapter knows no format iso; its bytes are an iso all the same.

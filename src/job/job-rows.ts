@@ -13,6 +13,14 @@ const ENDED = ['Succeeded', 'Canceled', 'Failed'] as const;
 
 type Changes = Partial<Omit<LongJobRow, 'checkpoint'>> & { checkpoint?: string | null };
 
+/** Which of the open jobs that nobody holds may be taken; a cancelled one always may. */
+export interface ClaimFilter {
+  /** No others than cancelled ones, and those of these names. */
+  cancelledOr?: readonly string[];
+  /** None of these names, of these accounts. */
+  not?: { names: readonly string[]; ofAccounts: readonly string[] | 'all' };
+}
+
 export class JobRows {
   readonly #database: Database;
   readonly #clock: Clock;
@@ -84,15 +92,14 @@ export class JobRows {
 
   /**
    * Takes the oldest open job that nobody holds; undefined when there is none. `except`: jobs that this very
-   * process works on, whatever has become of their leases. `cancelledOr`: only cancelled ones, and those of these
-   * names. `isOurs`: whether it may work on such a job at all.
+   * process works on, whatever has become of their leases. `isOurs`: whether it may work on such a job at all.
    */
   async claimNext(options: {
-    cancelledOr?: string[];
+    filter: ClaimFilter;
     except: readonly string[];
     isOurs: (row: LongJobRow) => boolean;
   }): Promise<LongJobRow | undefined> {
-    const { cancelledOr } = options;
+    const { cancelledOr, not } = options.filter;
     const except = [...options.except];
     for (;;) {
       const now = await this.#databaseTime(this.#database.sql);
@@ -106,6 +113,16 @@ export class JobRows {
           where.or([
             where('state', '=', 'Canceling'),
             ...(cancelledOr.length > 0 ? [where('jobName', 'in', cancelledOr)] : []),
+          ]),
+        );
+      }
+      if (not && not.names.length > 0 && not.ofAccounts.length > 0) {
+        const { names, ofAccounts } = not;
+        open = open.where((where) =>
+          where.or([
+            where('state', '=', 'Canceling'),
+            where('jobName', 'not in', names),
+            ...(ofAccounts === 'all' ? [] : [where('accountUuid', 'not in', ofAccounts)]),
           ]),
         );
       }

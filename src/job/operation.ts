@@ -76,10 +76,11 @@ export interface JobOperation<M extends Message, C = unknown> {
    */
   undo(job: Job<M, C>): Promise<(tx: SqlTransaction) => Promise<void>>;
   /**
-   * Mostly idle until some client sends something: it takes none of the places that jobs have, so that clients that
-   * pause keep no other job waiting. Whoever begins such jobs bounds their number.
+   * What it is mostly idle for. `client`: until one sends something; it takes none of the places that jobs have, so
+   * that clients that pause keep no other job waiting, and whoever begins such jobs bounds their number. `source`:
+   * for somebody's server; such jobs get a part of the places, and each account a share of it (places.ts).
    */
-  readonly waitsForClient?: true;
+  readonly waitsFor?: 'client' | 'source';
   /**
    * False where another service's process has to run and undo it, as what it works on is out of our reach; this one
    * then leaves it alone, whatever becomes of the other. Every process can where this is absent.

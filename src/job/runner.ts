@@ -24,6 +24,7 @@ import {
   LeaseLost,
   ServiceStopping,
 } from './operation.ts';
+import { Places, type Seat } from './places.ts';
 import { type JobProgress, percentOf, type Running, runningOf } from './running.ts';
 import { workOff } from './work.ts';
 
@@ -62,7 +63,11 @@ export class JobRunner {
   readonly #rows: JobRows;
   readonly #running = new Map<string, Running>();
   /** Places of jobs that are just being accepted or claimed. */
-  #promised = 0;
+  readonly #promised = new Set<Seat>();
+  /** Made with the first job, when every operation is there. */
+  #madePlaces: Places | undefined;
+  /** While waiting jobs are being taken up; `again` where some may have come since it last looked. */
+  #takingUp: { again: boolean; done: Promise<void> } | undefined;
   #stopping = false;
   #beat: Promise<void> = Promise.resolve();
   readonly #stopBeat = new AbortController();
@@ -99,7 +104,8 @@ export class JobRunner {
     }
     const operation = this.#operationOf(call.message.name);
     if (call.message.kind === 'change') return this.#change(call, operation as ChangeOperation<Message>);
-    const state = this.#isFull() ? 'Waiting' : 'Running';
+    const seat = { jobName: jobNameOf(call.message.name), accountUuid: call.caller.accountUuid };
+    const state = this.#places.has(seat) ? 'Running' : 'Waiting';
     const accept = async () => {
       const row = await this.#parts.database.transaction(async (tx) => {
         const { target, checkpoint } = await (operation as JobOperation<Message>).admit(call, tx);
@@ -111,7 +117,7 @@ export class JobRunner {
       return row;
     };
     try {
-      if (state === 'Running') await this.#fillPlace(accept);
+      if (state === 'Running') await this.#fillPlace(seat, accept);
       else await accept();
     } finally {
       // A place may have become free meanwhile: that of a job that ended, or of a call that was refused.
@@ -163,6 +169,15 @@ export class JobRunner {
     return new Set([...this.#running.values()].flatMap((job) => job.row.targetResourceUuid ?? []));
   }
 
+  get #places(): Places {
+    this.#madePlaces ??= new Places({
+      all: this.#parts.settings.parallel,
+      operations: this.#parts.operations.values(),
+      seats: () => [...[...this.#running.values()].map(({ row }) => row), ...this.#promised],
+    });
+    return this.#madePlaces;
+  }
+
   #operationOf(name: string): AnyOperation {
     const found = this.#parts.operations.get(name);
     if (!found) throw new IngotError('SYS.1008', `there is no message '${name}'`);
@@ -183,27 +198,14 @@ export class JobRunner {
     for (const action of after) action();
   }
 
-  #isFull(): boolean {
-    const idle = this.#placeless();
-    const inPlaces = [...this.#running.values()].filter(({ row }) => !idle.includes(row.jobName));
-    return inPlaces.length + this.#promised >= this.#parts.settings.parallel;
-  }
-
-  /** The names of jobs that need no place. */
-  #placeless(): string[] {
-    return [...this.#parts.operations.values()]
-      .filter(({ operation }) => 'waitsForClient' in operation)
-      .map(({ message }) => jobNameOf(message.name));
-  }
-
   /** Launches the job that `get` gives; its place is taken from now on, so that there are never more than may be. */
-  async #fillPlace(get: () => Promise<LongJobRow | undefined>): Promise<boolean> {
-    this.#promised++;
+  async #fillPlace(seat: Seat, get: () => Promise<LongJobRow | undefined>): Promise<boolean> {
+    this.#promised.add(seat);
     let row: LongJobRow | undefined;
     try {
       row = await get();
     } finally {
-      this.#promised--;
+      this.#promised.delete(seat);
     }
     return this.#launchOrRelease(row);
   }
@@ -219,17 +221,35 @@ export class JobRunner {
    * Claims jobs that nobody works on, as many as there is room for. Cancelled ones need no room: a job that waits
    * for another one's undoing may have the last place; nor do those that wait for a client.
    */
-  async #takeUp(): Promise<void> {
-    const claim = (only?: { names: string[] }) =>
-      this.#rows.claimNext({
-        ...(only && { cancelledOr: only.names }),
-        except: [...this.#running.keys()],
-        isOurs: (row) => this.#isOurs(row),
-      });
-    for (let more = true; more && !this.#stopping; ) {
-      more = this.#isFull()
-        ? await this.#launchOrRelease(await claim({ names: this.#placeless() }))
-        : await this.#fillPlace(() => claim());
+  #takeUp(): Promise<void> {
+    const underWay = this.#takingUp;
+    if (underWay) {
+      underWay.again = true;
+      return underWay.done;
+    }
+    const taking = { again: true, done: Promise.resolve() };
+    this.#takingUp = taking;
+    taking.done = this.#takeUpAll(taking).finally(() => {
+      this.#takingUp = undefined;
+    });
+    return taking.done;
+  }
+
+  /** One at a time, so that none takes a place into account that another one will not fill. */
+  async #takeUpAll(taking: { again: boolean }): Promise<void> {
+    while (taking.again && !this.#stopping) {
+      taking.again = false;
+      const filter = this.#places.filter();
+      const claim = () =>
+        this.#rows.claimNext({
+          filter,
+          except: [...this.#running.keys()],
+          isOurs: (row) => this.#isOurs(row),
+        });
+      const more = filter.cancelledOr
+        ? await this.#launchOrRelease(await claim())
+        : await this.#fillPlace({}, claim);
+      taking.again ||= more;
     }
   }
 

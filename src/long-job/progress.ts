@@ -45,7 +45,10 @@ export async function progressOf(
   };
 }
 
-/** Jobs begin in the order in which they were accepted (job/job-rows.ts). */
+/**
+ * Jobs begin in the order in which they were accepted (job/job-rows.ts), but for those whose account has its share of
+ * places (job/places.ts): others pass them.
+ */
 async function placeInLine(
   { sql }: Database,
   { uuid, createDate }: { uuid: string; createDate: number },

@@ -33,7 +33,7 @@ export function receiveImageUpload(
   parts: AddImageParts & { settings: Settings; uploads: Uploads },
 ): JobOperation<typeof ReceiveImageUpload, ReceiveState> {
   return {
-    waitsForClient: true,
+    waitsFor: 'client',
 
     async admit() {
       throw new IngotError('SYS.1008', 'an upload is begun with AddImage');
