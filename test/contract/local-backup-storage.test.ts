@@ -13,6 +13,7 @@ import {
 import { IngotError } from '../../src/kernel/errors.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { ChunkPool } from '../../src/transfer/chunk-pool.ts';
+import { inputOutputError, watchDisk } from '../support/disk-operations.ts';
 import { NO_SMALL_FILE_SYSTEM, smallFileSystem } from '../support/small-file-system.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import { backupStorageDriverContract, type StoreUnderTest } from './backup-storage-driver.ts';
@@ -71,6 +72,31 @@ describe('a local backup storage', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('takes a flush that failed for the end, as the kernel may say the next time that all is well', async () => {
+    const { driver, root } = await openStore(join(temporaryDirectory(), 'store'));
+    const broken = new Set<string>();
+    await watchDisk(root, (operation) => {
+      if (broken.delete(operation)) throw inputOutputError(operation);
+    });
+    const begin = async () => {
+      const writer = await driver.create('image');
+      await writer.write(Uint8Array.of(1, 2, 3));
+      broken.add('datasync /image.part');
+      return writer;
+    };
+    const failure = { code: 'SYS.1016', details: /image\.part could not be read or written: EIO/ };
+    const one = await begin();
+    await assert.rejects(one.flush(), failure);
+    await assert.rejects(one.flush(), failure);
+    await assert.rejects(one.commit(), failure);
+    await one.abort();
+    const other = await begin();
+    await assert.rejects(other.commit(), failure);
+    await assert.rejects(other.commit(), failure);
+    await other.abort();
+    assert.deepEqual(await readdir(root), ['.ingot-backup-storage']);
   });
 
   it('makes files 0640 and directories 0750, and takes empty directories away', async () => {

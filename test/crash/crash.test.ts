@@ -1,6 +1,6 @@
 /**
  * Death and errors at the steps of jobs. `npm test` stands at every twelfth step of each scenario, from a random one
- * on, once to kill and once to have it fail; `npm run crash` stands at all of them, in each of the ways in which a step
+ * on, to kill, to have it fail, and to have the disk fail at what is done with a file; `npm run crash` stands at all of them, in each of the ways in which a step
  * can go wrong.
  */
 import assert from 'node:assert/strict';
@@ -15,7 +15,9 @@ import { SCENARIOS } from './scenarios.ts';
 import { type Case, Stage } from './walk.ts';
 
 const ALL = process.env.INGOT_CRASH === 'all';
-const ACTS: Act[] = ALL ? ['kill', 'break', 'fill', 'delay'] : ['kill', 'break'];
+const ACTS: Act[] =
+  (process.env.INGOT_CRASH_ACTS?.split(',') as Act[]) ??
+  (ALL ? ['kill', 'break', 'fill', 'delay', 'eio'] : ['kill', 'break', 'eio']);
 const STRIDE = ALL ? 1 : 12;
 /** Milliseconds for one scenario. */
 const LIMIT = ALL ? 3_600_000 : 280_000;

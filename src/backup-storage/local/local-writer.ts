@@ -98,7 +98,7 @@ class LocalWriter implements StoreWriter {
     }
     await Promise.all(this.#underWay);
     this.#throwIfFailed();
-    await this.#attempt(() => this.#part.sync());
+    await this.#sync();
   }
 
   async commit(): Promise<void> {
@@ -106,7 +106,7 @@ class LocalWriter implements StoreWriter {
     this.#throwIfFailed();
     await this.#attempt(async () => {
       if (this.#position > this.#dataEnd) await this.#part.truncate(this.#position);
-      await this.#part.sync();
+      await this.#sync();
       // What became visible in a directory that is a storage no longer would be there for good.
       await this.#requireStorage();
       await rename(partOf(this.#file), this.#file);
@@ -137,6 +137,16 @@ class LocalWriter implements StoreWriter {
       .finally(() => this.#underWay.delete(done));
     this.#underWay.add(done);
     return done;
+  }
+
+  /** One that failed is the end: the kernel forgets what it could not write, and the next would say that all is well. */
+  async #sync(): Promise<void> {
+    try {
+      await this.#part.sync();
+    } catch (thrown) {
+      this.#failure ??= asFileError(thrown, partOf(this.#file));
+      throw this.#failure;
+    }
   }
 
   async #close(): Promise<void> {
