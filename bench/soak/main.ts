@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- MINUTES`: 200 clients at once on the embedded default, with mixed calls and downloads, and what
- * must hold meanwhile: no error that isn't asked for, memory flat, queries quick, AddImages fair. Exit code 1
- * when something doesn't.
+ * `npm run soak -- MINUTES`: 200 clients of ten accounts at once on the embedded default, with mixed calls and
+ * downloads, and what must hold meanwhile: no error that isn't asked for, memory flat, queries quick, AddImages fair.
+ * Exit code 1 when something doesn't.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -15,13 +15,15 @@ import { scratchDirectory } from '../support/scratch.ts';
 import { Service } from '../support/service.ts';
 import { printTable } from '../support/table.ts';
 import { Figures } from './figures.ts';
-import { Visitor } from './visitor.ts';
+import { type Account, Visitor } from './visitor.ts';
 
 const MIB = 2 ** 20;
 /** What every client downloads, and what new images are made of. */
 const SIZES = { small: 2 * MIB, large: 24 * MIB };
 /** Until then, caches fill and code gets compiled: memory is not looked at. A share of the whole time. */
 const WARM_UP = 0.3;
+/** Every second one an administrator. */
+const ACCOUNTS = 10;
 /** Milliseconds between two looks at the memory. */
 const LOOK = 1000;
 
@@ -54,6 +56,18 @@ const shared = await Promise.all(
   })),
 );
 
+const accounts: Account[] = [{ name: 'admin', password: service.passwordDigest, admin: true }];
+for (let i = 1; i < ACCOUNTS; i++) {
+  const admin = i % 2 === 0;
+  const name = `${admin ? 'operator' : 'user'}-${i}`;
+  const password = createHash('sha512').update(name).digest('hex');
+  const params = { name, password, type: admin ? 'SystemAdmin' : 'Normal' };
+  await service.call('POST', '/accounts', { params });
+  accounts.push({ name, password, admin });
+}
+const shareResource = { resourceUuids: shared.map(({ uuid }) => uuid), toPublic: true };
+await service.call('PUT', '/accounts/resources/actions', { shareResource });
+
 const figures = new Figures();
 const stop = new AbortController();
 const end = performance.now() + minutes * 60_000;
@@ -61,7 +75,7 @@ const scene = {
   service,
   shared,
   source: nginx.url('small.raw'),
-  password: service.passwordDigest,
+  accounts,
   think,
   figures,
 };

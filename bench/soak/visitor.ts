@@ -10,11 +10,19 @@ export interface Scene {
   shared: readonly { uuid: string; size: number; sha256: string }[];
   /** Where new images come from. */
   source: string;
-  /** Of the administrator: the digest that is sent. */
-  password: string;
+  /** Visitors log in into one of these. */
+  accounts: readonly Account[];
   /** Milliseconds between two things on the average. */
   think: number;
   figures: Figures;
+}
+
+export interface Account {
+  name: string;
+  /** As it is sent: SHA-512 in hex. */
+  password: string;
+  /** Administrators alone add images, and tag what is not theirs. */
+  admin: boolean;
 }
 
 type Members = Record<string, unknown>;
@@ -40,11 +48,13 @@ const MISTAKES = [
 export class Visitor {
   readonly #scene: Scene;
   readonly #name: string;
+  readonly #account: Account;
   #session = '';
 
   constructor(scene: Scene, number: number) {
     this.#scene = scene;
     this.#name = `visitor-${number}`;
+    this.#account = scene.accounts[number % scene.accounts.length] as Account;
   }
 
   /** Until the signal; what is begun by then is ended. */
@@ -62,8 +72,9 @@ export class Visitor {
     if (chance < 74)
       return this.#try('one image', () => this.#get(`/images/${pick(this.#scene.shared).uuid}`));
     if (chance < 82) return this.#try('download', () => this.#download());
-    if (chance < 86) return this.#try('tag', () => this.#tag());
-    if (chance < 90) return this.#try('AddImage', () => this.#addImage());
+    const { admin } = this.#account;
+    if (chance < 86 && admin) return this.#try('tag', () => this.#tag());
+    if (chance < 90 && admin) return this.#try('AddImage', () => this.#addImage());
     if (chance < 94) return this.#try('volume', () => this.#volume());
     if (chance < 98) return this.#try('mistake', () => this.#mistake());
     return this.#try('log in', () => this.#logIn());
@@ -83,7 +94,8 @@ export class Visitor {
 
   async #logIn(): Promise<void> {
     if (this.#session !== '') await this.#call('DELETE', `/accounts/sessions/${this.#session}`);
-    const body = { logInByAccount: { accountName: 'admin', password: this.#scene.password } };
+    const { name: accountName, password } = this.#account;
+    const body = { logInByAccount: { accountName, password } };
     const { inventory } = await this.#call('PUT', '/accounts/login', body);
     this.#session = (inventory as { uuid: string }).uuid;
   }
