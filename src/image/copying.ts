@@ -118,7 +118,10 @@ export async function endCopying(
   };
 }
 
-/** Takes back what was begun; copies that were to be renewed stay as damaged as they were. */
+/**
+ * Takes back what was begun. Copies that were to be renewed stay as damaged as they were; of one that was deleted
+ * meanwhile nothing stays, though it was visible already.
+ */
 export async function undoCopying(
   parts: ReadingParts,
   { imageUuid, copies, renewed }: CopyingState,
@@ -129,7 +132,12 @@ export async function undoCopying(
   for (const { storageUuid, path } of old) await dropPart(parts, storageUuid, path).catch(() => {});
   const left = await removeAll(parts, fresh);
   return async (tx) => {
-    await throwAwayAll(tx, left);
+    const gone = await withoutRow(
+      tx,
+      imageUuid,
+      old.map(({ storageUuid }) => storageUuid),
+    );
+    await throwAwayAll(tx, [...left, ...old.filter((copy) => isIn(gone, copy))]);
     for (const { storageUuid } of fresh) await forgetCopy(tx, imageUuid, storageUuid);
     await settleStatus(tx, imageUuid);
   };

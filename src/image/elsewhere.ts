@@ -21,9 +21,8 @@ export async function moveElsewhere(
   if (job.call.parameters.backupStorageUuids !== undefined || !copy || !isFull(error)) return false;
   if (job.signal.aborted) return false;
   const tried = [...passedOver, copy.storageUuid];
-  // Where another process has the job, nothing of it is touched.
-  await job.save(job.checkpoint);
   const next = await parts.database.transaction(async (tx) => {
+    await job.requireLease(tx);
     // How large it is may be known only now that there was no room for it.
     const left = (await candidateStorages(tx, bytesIn(error))).filter(({ uuid }) => !tried.includes(uuid));
     const storageUuid = pickStorage(left);

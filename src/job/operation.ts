@@ -109,6 +109,8 @@ export interface Job<M extends Message = Message, C = unknown> {
   report(progress: Progress): void;
   /** Keeps the checkpoint durably. Rejects with LeaseLost when another process has taken the job. */
   save(checkpoint: C): Promise<void>;
+  /** For what is written before the last step: rejects with LeaseLost where another process has taken the job. */
+  requireLease(tx: SqlTransaction): Promise<void>;
 }
 
 /** The job's work is to be undone: somebody cancelled it. */

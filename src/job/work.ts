@@ -169,6 +169,11 @@ function jobFor(running: Running, message: Message, rows: JobRows): Job {
     parameters: rows.parametersOf(row),
     caller: { accountUuid: row.accountUuid, admin: true },
   } as Call;
+  const stopWhereLost = (error: unknown) => {
+    // The work must know before it cleans up after itself: what it would remove is another's now.
+    if (error instanceof LeaseLost) running.stop.abort(error);
+    throw error;
+  };
   return {
     call,
     get checkpoint() {
@@ -182,13 +187,10 @@ function jobFor(running: Running, message: Message, rows: JobRows): Job {
     save: async (checkpoint) => {
       // Getting ahead wipes the slate of starts.
       const changes = { checkpoint: JSON.stringify(checkpoint), attempts: 1 };
-      await rows.write(row.uuid, changes).catch((error) => {
-        // The work must know before it cleans up after itself: what it would remove is another's now.
-        if (error instanceof LeaseLost) running.stop.abort(error);
-        throw error;
-      });
+      await rows.write(row.uuid, changes).catch(stopWhereLost);
       saved.checkpoint = checkpoint;
     },
+    requireLease: (tx) => rows.write(row.uuid, {}, { on: tx }).catch(stopWhereLost),
   };
 }
 

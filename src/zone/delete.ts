@@ -82,6 +82,7 @@ function stepOf(job: ZoneJob, uuid: string): Job<typeof DeletePrimaryStorage> {
     signal: job.signal,
     report: (progress) => job.report(progress),
     save: (checkpoint) => job.save({ uuid: job.checkpoint.uuid, current: { uuid, checkpoint } }),
+    requireLease: (tx) => job.requireLease(tx),
   };
 }
 

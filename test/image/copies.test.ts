@@ -1,9 +1,23 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { ADMIN_UUID } from '../../src/account/account.ts';
+import { localBackupStorage } from '../../src/backup-storage/local/driver.ts';
 import { makeCopyReady } from '../../src/image/add.ts';
+import { copyPath } from '../../src/image/copies.ts';
+import { undoCopying } from '../../src/image/copying.ts';
+import type { ReadingParts } from '../../src/image/read-copies.ts';
 import { hold, letGo } from '../../src/job/holds.ts';
 import { newUuid } from '../../src/kernel/uuid.ts';
 import { startServiceProcess, until } from '../support/service.ts';
@@ -150,6 +164,29 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       assert.equal((await refOn(storages[1])).status, 'Deleted');
       await client().call('RecoverImage', { imageUuid: uuid, backupStorageUuids: [storages[1]] });
       await policy('Direct');
+      await stage.checkAll();
+    });
+
+    it('leave nothing where they were deleted by force while they were being renewed, and that failed', async () => {
+      const another = await add('another', [storages[0] ?? '']);
+      const kept = (await refs(another))[0]?.installPath ?? '';
+      const [gone, storageUuid = ''] = [newUuid(), storages[1]];
+      const path = copyPath(ADMIN_UUID, gone);
+      const [store] = await client().query('BackupStorage', `uuid=${storageUuid}`);
+      const root = store?.url as string;
+      const file = join(root, path);
+      mkdirSync(dirname(file), { recursive: true });
+      copyFileSync(kept, file);
+      const parts = {
+        database: stage.database,
+        storages: { driver: async () => localBackupStorage({ root, uuid: storageUuid }) },
+      } as unknown as ReadingParts;
+      const copies = [{ storageUuid, path }];
+      const state = { imageUuid: gone, copies, failures: [], renewed: [storageUuid] };
+      await stage.database.transaction(await undoCopying(parts, state));
+      // As the end of a job does, after its transaction.
+      await client().call('DeleteImage', { uuid: another });
+      await until('the bytes to be gone', () => !existsSync(file));
       await stage.checkAll();
     });
 

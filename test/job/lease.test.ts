@@ -66,8 +66,12 @@ onBothDatabases((kind, open) => {
       assert.ok(Date.now() >= (leaseUntil ?? Number.POSITIVE_INFINITY));
       assert.deepEqual(jobs[1]?.checkpoint, { by: 'the dead' });
       assert.equal((await shop.row(uuid)).attempts, 2);
-      // The dead one wakes up: it can neither save nor end the job.
+      // The dead one wakes up: it can neither write what goes with the job, nor save nor end it.
       const before = await shop.row(uuid);
+      await assert.rejects(
+        shop.database.transaction(async (tx) => jobs[0]?.requireLease(tx)),
+        LeaseLost,
+      );
       await assert.rejects(jobs[0]?.save({ by: 'a zombie' }) ?? Promise.resolve(), LeaseLost);
       // It knows by then, and so keeps its hands off what is the heir's now.
       assert.ok(jobs[0]?.signal.reason instanceof LeaseLost);
