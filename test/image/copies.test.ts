@@ -168,7 +168,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     });
 
     it('leave nothing where they were deleted by force while they were being renewed, and that failed', async () => {
-      const another = await add('another', [storages[0] ?? '']);
+      const another = await add('another', [storages[1] ?? '']);
       const kept = (await refs(another))[0]?.installPath ?? '';
       const [gone, storageUuid = ''] = [newUuid(), storages[1]];
       const path = copyPath(ADMIN_UUID, gone);
@@ -184,8 +184,9 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const copies = [{ storageUuid, path }];
       const state = { imageUuid: gone, copies, failures: [], renewed: [storageUuid] };
       await stage.database.transaction(await undoCopying(parts, state));
-      // As the end of a job does, after its transaction.
-      await client().call('DeleteImage', { uuid: another });
+      // The end of a job has what was thrown away removed.
+      const next = await add('next', [storageUuid]);
+      for (const one of [another, next]) await client().call('DeleteImage', { uuid: one });
       await until('the bytes to be gone', () => !existsSync(file));
       await stage.checkAll();
     });
