@@ -16,9 +16,7 @@ export async function shownPlan(database: Database, parameters: Record<string, u
     };
     return on.withPlugin(plugin);
   };
-  const onePool = database.reader === database.sql;
-  const main = watched(database.sql);
-  await query(new Database(main, onePool ? main : watched(database.reader), database.syntax), Image, {
+  await query(new Database(watched(database.sql), watched(database.reader), database.syntax), Image, {
     ...parameters,
     fields: ['uuid'],
   });

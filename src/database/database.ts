@@ -14,6 +14,10 @@ import { openSqlite, SQLITE_SYNTAX } from './sqlite.ts';
 import { openSqliteReader } from './sqlite-reader.ts';
 import type { Syntax } from './syntax.ts';
 import { TableFacts } from './table-facts.ts';
+import { TIME_LIMIT } from './time-limit.ts';
+
+/** Connections to PostgreSQL for reads that may take long. */
+const READERS = 4;
 
 /** Every table's row type. Each resource adds its own where it is declared (`declare module`). */
 // biome-ignore lint/suspicious/noEmptyInterface: filled by the folders that own the tables
@@ -24,7 +28,10 @@ export type SqlTransaction = Transaction<Tables>;
 
 export class Database {
   readonly sql: Sql;
-  /** The same tables, for reads that may take long: they don't keep the event loop from turning. */
+  /**
+   * The same tables, for reads that may take long: they keep neither the event loop from turning nor others from a
+   * connection, and end with SYS.1001 when their time is over.
+   */
   readonly reader: Sql;
   readonly syntax: Syntax;
   readonly facts: TableFacts;
@@ -78,7 +85,7 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    if (this.reader !== this.sql) await this.reader.destroy();
+    await this.reader.destroy();
     await this.sql.destroy();
   }
 }
@@ -96,8 +103,11 @@ export async function openDatabase(url: string, onStep?: StepListener): Promise<
   const postgres = kindOfDatabase(url) === 'postgres';
   const sqlite = postgres ? undefined : openSqlite(url);
   const kysely = new Kysely<Tables>({ dialect: sqlite?.dialect ?? openPostgres(url) });
-  // PostgreSQL's queries run in processes of its own anyway.
-  const reader = postgres ? kysely : new Kysely<Tables>({ dialect: openSqliteReader(url) });
+  const reader = new Kysely<Tables>({
+    dialect: postgres
+      ? openPostgres(url, { connections: READERS, timeLimit: TIME_LIMIT })
+      : openSqliteReader(url),
+  });
   const database = new Database(kysely, reader, postgres ? POSTGRES_SYNTAX : SQLITE_SYNTAX, onStep);
   try {
     await migrate(database.sql, database.syntax);

@@ -1,5 +1,6 @@
 /** PostgreSQL through pg, for more than one process on the same state. */
 import {
+  CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   PostgresDialect,
@@ -10,6 +11,7 @@ import {
 import pg from 'pg';
 import { IngotError, isSystemError } from '../kernel/errors.ts';
 import type { Syntax } from './syntax.ts';
+import { tookTooLong } from './time-limit.ts';
 
 /** Characters of a text that indexes hold. */
 const INDEXED = 255;
@@ -33,10 +35,17 @@ export const POSTGRES_SYNTAX: Syntax = {
   amongValue: (values) => values,
 };
 
-export function openPostgres(url: string): Dialect {
+interface PostgresOptions {
+  /** At once, at most. */
+  connections?: number;
+  /** How long each statement may take, in milliseconds; without it, as long as the server lets it. */
+  timeLimit?: number;
+}
+
+export function openPostgres(url: string, { connections = 10, timeLimit }: PostgresOptions = {}): Dialect {
   const pool = new pg.Pool({
     connectionString: url,
-    max: 10,
+    max: connections,
     connectionTimeoutMillis: 10_000,
     application_name: 'ingot',
     types: { getTypeParser: readType },
@@ -45,7 +54,15 @@ export function openPostgres(url: string): Dialect {
   pool.on('error', () => {});
   // Nor may one that breaks while it is in use: whoever uses it has the error from its query.
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new OutageNamingDialect({ pool, onCreateConnection: async (connection) => nameOutages(connection) });
+  return new OutageNamingDialect({
+    pool,
+    async onCreateConnection(connection) {
+      nameOutages(connection, timeLimit);
+      // Not as a parameter of the connection: proxies such as PgBouncer refuse those that they don't know.
+      if (timeLimit !== undefined)
+        await connection.executeQuery(CompiledQuery.raw(`set statement_timeout = ${timeLimit}`));
+    },
+  });
 }
 
 class OutageNamingDialect extends PostgresDialect {
@@ -71,17 +88,24 @@ class OutageNamingDriver extends PostgresDriver {
   }
 }
 
-/** Has the connection's queries say of a database that goes away in the middle of them what has happened. */
-function nameOutages(connection: DatabaseConnection): void {
+/** Has the connection's queries say what has happened, where the database goes away in the middle of them or ends them. */
+function nameOutages(connection: DatabaseConnection, timeLimit: number | undefined): void {
   const execute = connection.executeQuery.bind(connection);
   connection.executeQuery = async (...query) => {
+    const began = performance.now();
     try {
       return await execute(...query);
     } catch (thrown) {
+      // Whatever it says of it in its own language; an administrator may have ended it before.
+      const isOver = timeLimit !== undefined && performance.now() - began >= timeLimit;
+      if (isOver && isSystemError(thrown) && thrown.code === QUERY_CANCELED) throw tookTooLong(timeLimit);
       throw asOutage(thrown);
     }
   };
 }
+
+/** PostgreSQL's code of a statement that was ended. */
+const QUERY_CANCELED = '57014';
 
 /** Classes 08 (connection exception) and 57P (operator intervention) of PostgreSQL's error codes. */
 const OUTAGE = /^(08...|57P0[1-5])$/;

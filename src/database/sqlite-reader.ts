@@ -13,8 +13,8 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { IngotError } from '../kernel/errors.ts';
 import { rowMaker } from './sqlite.ts';
+import { TIME_LIMIT, tookTooLong } from './time-limit.ts';
 
 /** Threads, made when the first query comes. One would make all wait behind a slow query. */
 const THREADS = 2;
@@ -22,8 +22,7 @@ const THREADS = 2;
 const CACHE = 65_536;
 /** Prepared statements kept by each thread. */
 const STATEMENTS = 200;
-/** How long a statement may take, in milliseconds; one that does not end by itself then loses its thread a little later. */
-const TIME_LIMIT = 30_000;
+/** One that does not end by itself in its time loses its thread a little later: after so many times the limit. */
 const PATIENCE = 1.2;
 
 export function openSqliteReader(path: string, { timeLimit = TIME_LIMIT } = {}): Dialect {
@@ -189,21 +188,10 @@ class ReaderThread implements DatabaseConnection {
     if (under) {
       const [number, { reject }] = under;
       this.#asked.delete(number);
-      reject(this.#tookTooLong());
+      reject(tookTooLong(this.#timeLimit));
     }
     for (const [number, asked] of this.#asked) this.#post(number, asked);
     this.#watch();
-  }
-
-  #tookTooLong(): IngotError {
-    return new IngotError(
-      'SYS.1001',
-      `the query took more than ${Math.ceil(this.#timeLimit / 1000)} s, and was ended`,
-      {
-        elaboration:
-          'Ask for less: fewer conditions, shorter patterns, or how a text begins (name~=centos%), which an index finds.',
-      },
-    );
   }
 
   // biome-ignore lint/correctness/useYield: the contract is a generator, and there is nothing to stream lazily from
@@ -223,7 +211,7 @@ class ReaderThread implements DatabaseConnection {
     if (!asked) return;
     const [rows, columns] = answer as Answer;
     if (typeof rows === 'string') {
-      asked.reject(columns === true ? this.#tookTooLong() : new Error(rows));
+      asked.reject(columns === true ? tookTooLong(this.#timeLimit) : new Error(rows));
       return;
     }
     const toRow = typeof columns === 'object' ? rowMaker(columns) : asked.toRow;

@@ -44,7 +44,7 @@ export async function* waysFor(wanted: Wanted): AsyncGenerator<Way, void, void> 
     yield isLong ? { on: database.reader, plan: NO_PLAN, watch } : here;
     return;
   }
-  if (!isLong && database.reader !== database.sql && leaves.length <= FEW_CONDITIONS) {
+  if (!isLong && database.syntax.name === 'sqlite' && leaves.length <= FEW_CONDITIONS) {
     const plan = await makePlan({ ...wanted, on: database.sql }, Math.min(AT_ONCE, planning.most));
     if (plan.led) {
       yield { on: database.sql, plan };
