@@ -7,7 +7,17 @@ import { contentDisposition, wantedBytes } from './file-range.ts';
 import { securityHeaders } from './security-headers.ts';
 
 /** Two of these a download: one is filled while the other is sent. Larger ones were no faster. */
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = { most: 256 * 1024, least: 16 * 1024 };
+/** Where more downloads are under way than these bytes are full pieces of, a new one gets smaller ones. */
+const ALL_BYTES = 32 * 1024 * 1024;
+
+let underWay = 0;
+
+/** Whole pages, so many that a thousand slow clients cost little more than a hundred. */
+function pieceBytes(): number {
+  const share = Math.floor(ALL_BYTES / underWay / 4096) * 4096;
+  return Math.min(PIECE_BYTES.most, Math.max(PIECE_BYTES.least, share));
+}
 
 /** Answers with the file, or what the conditions of the request make of it. */
 export async function sendFile(
@@ -47,6 +57,7 @@ export async function sendFile(
   });
   reply.hijack();
   if (!bytes) return reply;
+  underWay++;
   try {
     reply.raw.writeHead(status, headersOf(reply, request));
     await pump(bytes, reply.raw, end - start);
@@ -56,6 +67,7 @@ export async function sendFile(
     if (!gone.signal.aborted) request.log.error({ err: error }, 'a download broke off');
     reply.raw.destroy();
   } finally {
+    underWay--;
     reply.raw.off('close', onClose);
     await bytes.close().catch(() => {});
   }
@@ -75,11 +87,12 @@ function headersOf(reply: FastifyReply, request: FastifyRequest): Record<string,
 
 /** Reads a piece while the one before it is being sent, and never more. */
 async function pump(bytes: AnsweredBytes, response: ServerResponse, length: number): Promise<void> {
-  const memory = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)] as const;
+  const most = pieceBytes();
+  const memory = [Buffer.allocUnsafeSlow(most), Buffer.allocUnsafeSlow(most)] as const;
   let sent: Promise<void> = Promise.resolve();
   let left = length;
   for (let turn: 0 | 1 = 0; left > 0; turn = turn === 0 ? 1 : 0) {
-    const piece = memory[turn].subarray(0, Math.min(PIECE_BYTES, left));
+    const piece = memory[turn].subarray(0, Math.min(most, left));
     const read = await bytes.read(piece);
     if (read === 0) throw new Error(`the file ended ${left} bytes early`);
     left -= read;

@@ -1,7 +1,7 @@
 /** What comes in: how much of it, how slowly, from where; and over TLS, by ourselves and behind a proxy. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { Ingot } from '../cli/ingot.ts';
 import { startNginx } from '../support/nginx.ts';
 import { runProgram } from '../support/program.ts';
+import { startRangeServer } from '../support/range-server.ts';
 import { selfSignedCertificate } from '../support/self-signed-certificate.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
@@ -80,6 +81,41 @@ describe('a caller', () => {
       await closed(socket);
       const answers = socket.said().split('HTTP/1.1 200').length - 1;
       assert.ok(answers < 15, `${answers} answers`);
+    }
+  });
+
+  it('who takes nothing of a download is hung up on, and the file is let go', async () => {
+    // More than the system takes for a client that does not read.
+    const disk = Buffer.alloc(16 * 2 ** 20, 'x');
+    disk.fill(0, 0, 512).set([0x00, 0, 0, 0, 0x83, 0, 0, 0], 446);
+    disk.writeUInt32LE(2048, 454);
+    disk.writeUInt32LE(8192, 458);
+    disk.writeUInt16LE(0xaa55, 510);
+    const source = await startRangeServer({ files: { '/disk.raw': disk } });
+    const { inventory } = await service.client.call('AddImage', { name: 'x', url: source.url('/disk.raw') });
+    await source.close();
+    const [{ installPath }] = inventory.backupStorageRefs;
+    const opened = () =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === installPath;
+        } catch {
+          return false;
+        }
+      }).length;
+    const many = Array.from({ length: 40 }, dial);
+    for (const socket of many) {
+      socket.pause();
+      socket.write(
+        `GET /v1/images/${inventory.uuid}/file HTTP/1.1\r\nHost: x\r\nAuthorization: OAuth ${service.client.session}\r\n\r\n`,
+      );
+    }
+    await until('all downloads to be under way', () => opened() === many.length);
+    await until('all to be let go', () => opened() === 0);
+    for (const socket of many) {
+      socket.resume();
+      await closed(socket);
+      assert.ok(socket.said().length < disk.length);
     }
   });
 
