@@ -34,6 +34,9 @@ type Done<T> = (error: Error | null | undefined, value?: T) => void;
 /** How often it is looked whether answers are overdue, as a part of the time they may take. */
 const LOOKS = 4;
 
+/** What ssh2 answers in the server's place where the channel has ended. */
+const NO_ANSWER = 'No response from server';
+
 export class SftpConnection {
   readonly #client: Client;
   readonly #sftp: SFTPWrapper;
@@ -117,8 +120,10 @@ export class SftpConnection {
         ask(this.#sftp, (error, value) => {
           this.#owed.delete(reject);
           this.#heardAt = performance.now();
-          if (!error) resolve(value as T);
-          else reject(this.#lost ?? error);
+          if (!error) return resolve(value as T);
+          // It may say so of each request before it tells of the end itself.
+          if (error.message === NO_ANSWER) this.#lose('the connection was cut');
+          reject(this.#lost ?? error);
         });
       } catch (thrown) {
         this.#owed.delete(reject);
