@@ -35,7 +35,7 @@ export class Database {
   readonly reader: Sql;
   readonly syntax: Syntax;
   readonly facts: TableFacts;
-  /** Told of each transaction: before it, when it is about to be committed, and when it is. */
+  /** Told of each transaction, before it, when it is about to be committed, and when it is; and of each checkpoint. */
   readonly onStep: StepListener;
   #lastWrite: Promise<void> = Promise.resolve();
 

@@ -45,14 +45,15 @@ export async function noteDamage(parts: Parts, { imageUuid, storageUuid }: CopyP
   );
 }
 
-/** Takes back what was noted, once the copy has been read and found right. */
-export async function noteSound(
+/** Keeps that the copy has just been read whole; where it was found right, what was noted is taken back. */
+export async function noteChecked(
   parts: Pick<Parts, 'database' | 'clock'>,
   { imageUuid, storageUuid }: CopyPlace,
+  damage?: string,
 ): Promise<void> {
   await parts.database.sql
     .updateTable('imageBackupStorageRef')
-    .set({ damage: null, checkDate: parts.clock.now() })
+    .set({ checkDate: parts.clock.now(), ...(damage === undefined && { damage: null }) })
     .where('imageUuid', '=', imageUuid)
     .where('backupStorageUuid', '=', storageUuid)
     .where('status', '=', 'Ready')

@@ -10,7 +10,7 @@ import type { Job, JobOperation } from '../job/operation.ts';
 import { sleep } from '../kernel/clock.ts';
 import { IngotError, isSystemError, toIngotError } from '../kernel/errors.ts';
 import { bringFromCopies, type CopyingState, endCopying, undoCopying } from './copying.ts';
-import { noteDamage } from './damage.ts';
+import { noteChecked, noteDamage } from './damage.ts';
 import type { ScrubBackupStorage } from './messages.ts';
 import type { ReadingParts } from './read-copies.ts';
 import { copiesOf } from './removal.ts';
@@ -37,8 +37,8 @@ interface ScrubState {
   copies: number;
   bytes: number;
   findings: Finding[];
-  /** What is just being written again. */
-  repairing?: CopyingState;
+  /** What is just being written again, and why. */
+  repairing?: CopyingState & { damage: string };
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -79,6 +79,8 @@ export function scrubBackupStorage(parts: ScrubParts): JobOperation<typeof Scrub
           copies: state.copies + 1,
           bytes: begun + copy.size,
         });
+        // Not before: it is due no longer then, and a job that goes on after a death would leave it out.
+        await noteChecked(parts, { imageUuid: copy.imageUuid, storageUuid: copy.backupStorageUuid }, damage);
       }
       const { copies, bytes, findings } = job.checkpoint;
       const repairedCopies = findings.filter((finding) => finding.repaired).length;
@@ -220,20 +222,14 @@ async function conclude(
   damage: string | undefined,
 ): Promise<Finding | undefined> {
   const { imageUuid, backupStorageUuid: storageUuid } = copy;
-  if (damage !== undefined) await noteDamage(parts, { imageUuid, storageUuid }, damage);
-  const { numUpdatedRows } = await parts.database.sql
-    .updateTable('imageBackupStorageRef')
-    .set({ checkDate: parts.clock.now(), ...(damage === undefined && { damage: null }) })
-    .where('imageUuid', '=', imageUuid)
-    .where('backupStorageUuid', '=', storageUuid)
-    .where('status', '=', 'Ready')
-    .executeTakeFirst();
+  if (damage === undefined) return repairedBefore(parts, job, copy);
+  await noteDamage(parts, { imageUuid, storageUuid }, damage);
   // One that was deleted meanwhile is nobody's loss.
-  if (damage === undefined || numUpdatedRows === 0n) return undefined;
+  if (!(await isReady(parts, copy))) return undefined;
   const finding = { imageUuid, imageName: copy.name, damage, repaired: false };
   if (!job.call.parameters.repair) return finding;
   try {
-    await repair(parts, job, copy);
+    await repair(parts, job, copy, damage);
     return { ...finding, repaired: true };
   } catch (error) {
     job.signal.throwIfAborted();
@@ -246,8 +242,34 @@ async function conclude(
   }
 }
 
+/** The finding that a process which died had made good already; undefined where there was none. */
+async function repairedBefore(
+  { database }: ScrubParts,
+  { call, checkpoint }: ScrubJob,
+  { imageUuid, name }: DueCopy,
+): Promise<Finding | undefined> {
+  const { repairing } = checkpoint;
+  if (repairing?.imageUuid !== imageUuid) return undefined;
+  // It may have died holding the image.
+  await database.transaction((tx) => letGo(tx, call.id));
+  return { imageUuid, imageName: name, damage: repairing.damage, repaired: true };
+}
+
+async function isReady(
+  { database }: ScrubParts,
+  { imageUuid, backupStorageUuid }: DueCopy,
+): Promise<boolean> {
+  const row = await database.sql
+    .selectFrom('imageBackupStorageRef')
+    .select('status')
+    .where('imageUuid', '=', imageUuid)
+    .where('backupStorageUuid', '=', backupStorageUuid)
+    .executeTakeFirst();
+  return row?.status === 'Ready';
+}
+
 /** Writes the copy again from another one; it is as it was until all of the new one is there. */
-async function repair(parts: ScrubParts, job: ScrubJob, copy: DueCopy): Promise<void> {
+async function repair(parts: ScrubParts, job: ScrubJob, copy: DueCopy, damage: string): Promise<void> {
   const { imageUuid, backupStorageUuid: storageUuid, path } = copy;
   await parts.database.transaction(async (tx) => {
     await hold(tx, { table: 'image', uuid: imageUuid, mode: 'change', job: job.call.id });
@@ -261,8 +283,8 @@ async function repair(parts: ScrubParts, job: ScrubJob, copy: DueCopy): Promise<
     failures: [],
     renewed: [storageUuid],
   };
-  await job.save({ ...job.checkpoint, repairing: state });
   try {
+    await job.save({ ...job.checkpoint, repairing: { ...state, damage } });
     const landing = await bringFromCopies(parts, {
       call: job.call,
       signal: job.signal,
@@ -277,10 +299,15 @@ async function repair(parts: ScrubParts, job: ScrubJob, copy: DueCopy): Promise<
     });
     const end = await endCopying(parts, state, landing, job.signal);
     await parts.database.transaction(async (tx) => {
+      await letGo(tx, job.call.id);
       await end(tx);
     });
     parts.log.info({ image: imageUuid, storage: storageUuid }, 'a damaged copy was repaired');
-  } finally {
-    await parts.database.transaction((tx) => letGo(tx, job.call.id));
+  } catch (error) {
+    // Another process may have the job by now, and the image with it.
+    job.signal.throwIfAborted();
+    // Where that fails too, the end of the job lets go.
+    await parts.database.transaction((tx) => letGo(tx, job.call.id)).catch(() => {});
+    throw error;
   }
 }

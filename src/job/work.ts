@@ -48,7 +48,7 @@ export async function workOff(running: Running, parts: Parts): Promise<void> {
   const found = parts.operations.get(messageNameOf(row));
   if (!found) throw new IngotError('SYS.1008', `there is no message '${messageNameOf(row)}'`);
   const operation = found.operation as JobOperation<Message>;
-  const job = jobFor(running, found.message, parts.rows);
+  const job = jobFor(running, found.message, parts);
   let error: IngotError;
   if (row.state === 'Canceling') {
     error = errorIn(row.jobResult) ?? cancelled();
@@ -160,7 +160,7 @@ async function end(
 }
 
 /** The job as its operation sees it. */
-function jobFor(running: Running, message: Message, rows: JobRows): Job {
+function jobFor(running: Running, message: Message, { database, rows }: Parts): Job {
   const { row } = running;
   const saved = { checkpoint: row.checkpoint };
   const call = {
@@ -187,6 +187,7 @@ function jobFor(running: Running, message: Message, rows: JobRows): Job {
     save: async (checkpoint) => {
       // Getting ahead wipes the slate of starts.
       const changes = { checkpoint: JSON.stringify(checkpoint), attempts: 1 };
+      await database.onStep('before save');
       await rows.write(row.uuid, changes).catch(stopWhereLost);
       saved.checkpoint = checkpoint;
     },

@@ -1,7 +1,7 @@
 /**
- * The boundaries between the steps of the service's work: each transaction, and each change that a driver makes to
- * what it keeps. Nobody listens there in the product; the crash suite stands at each of them in turn, to kill the
- * process, have the step fail, or hold it up.
+ * The boundaries between the steps of the service's work: each transaction, each checkpoint of a job, and each change
+ * that a driver makes to what it keeps. Nobody listens there in the product; the crash suite stands at each of them in
+ * turn, to kill the process, have the step fail, or hold it up.
  */
 
 /** Awaited at each boundary; what it throws is the step's own error. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import { storedSource } from '../backup-storage/stored-source.ts';
 import type { Database } from '../database/database.ts';
-import { noteDamage, noteSound } from '../image/damage.ts';
+import { noteChecked, noteDamage } from '../image/damage.ts';
 import { damagedCopy } from '../image/read-copies.ts';
 import type { ReadableImage, ReadyCopy } from '../image/ready-copies.ts';
 import type { Progress } from '../job/operation.ts';
@@ -36,7 +36,7 @@ export async function fetchImage(parts: Parts, readable: ReadableImage, work: Wo
   const { image, copies, damaged } = readable;
   const sound = async ({ storageUuid }: ReadyCopy) => {
     if (!damaged.some((copy) => copy.storageUuid === storageUuid)) return;
-    await noteSound(parts, { imageUuid: image.uuid, storageUuid });
+    await noteChecked(parts, { imageUuid: image.uuid, storageUuid });
   };
   const failures: IngotError[] = [];
   for (const copy of copies) {

@@ -11,6 +11,7 @@ import { type RangeServer, startRangeServer } from '../support/range-server.ts';
 import { smallQcow2 } from '../support/small-disks.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import type { Act } from './faulty-service.ts';
+import type { Source } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { type Case, Stage } from './walk.ts';
 
@@ -24,7 +25,7 @@ const LIMIT = ALL ? 3_600_000 : 280_000;
 
 describe('a job, whatever dies or fails at whichever of its steps', { concurrency: 2 }, () => {
   let server: RangeServer;
-  let source: { url: string; sha256: string };
+  let source: Source;
   const cases: Case[] = [];
   let steps = 0;
 
@@ -33,6 +34,7 @@ describe('a job, whatever dies or fails at whichever of its steps', { concurrenc
     server = await startRangeServer({ files: { '/disk.qcow2': bytes } });
     source = {
       url: server.url('/disk.qcow2'),
+      size: bytes.length,
       sha256: createHash('sha256').update(bytes).digest('hex'),
     };
   });

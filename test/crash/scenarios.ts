@@ -1,39 +1,22 @@
 /** The jobs whose every step the crash suite stands at: what is there before, what is asked, what may be afterwards. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { runProgram } from '../support/program.ts';
 import type { TestClient } from '../support/service.ts';
+import { COPYING } from './copying.ts';
+import {
+  addImage,
+  addStorages,
+  found,
+  made,
+  NEW,
+  removed,
+  type Scenario,
+  type Things,
+  type World,
+} from './scenario.ts';
 
-/** Uuids of what the preparation has made. */
-export type Things = Record<string, string>;
-
-export interface Scenario {
-  name: string;
-  /** Makes what is there before, on a service that has just been set up. */
-  prepare?(client: TestClient, world: World): Promise<Things>;
-  act(things: Things, world: World): { message: string; parameters: Record<string, unknown> };
-  /**
-   * Looks at what there is afterwards; `done` says whether the job ended well, undefined where nobody knows since
-   * the call was cut off. fsck has its own look after it.
-   */
-  verify(client: TestClient, things: Things, done: boolean | undefined): Promise<void>;
-}
-
-export interface World {
-  /** Address of a disk that a web server has, and the SHA-256 of its bytes. */
-  url: string;
-  sha256: string;
-  /** A directory that does not exist yet. */
-  directory(name: string): string;
-}
-
-const found = async (client: TestClient, resource: string, uuid: string | undefined) =>
-  (await client.query(resource, `uuid=${uuid}`))[0];
-
-async function addImage(client: TestClient, world: World, more: object = {}): Promise<string> {
-  const answer = await client.call('AddImage', { name: 'there', url: world.url, ...more });
-  return answer.inventory.uuid;
-}
-
-async function addVolume(client: TestClient, imageUuid: string): Promise<string> {
+async function addVolume(client: TestClient, imageUuid: string | undefined): Promise<string> {
   return (await client.call('CreateRootVolumeFromImage', { name: 'volume', imageUuid })).inventory.uuid;
 }
 
@@ -51,30 +34,14 @@ async function withSnapshot(client: TestClient, world: World): Promise<Things> {
   return { ...things, snapshot: await addSnapshot(client, things.volume ?? '') };
 }
 
-const NEW = 'cccccccccccc4ccc8ccccccccccccccc';
-
-/** What was to be made is there, whole, exactly if the job ended well. */
-function made(resource: string) {
-  return async (client: TestClient, _things: Things, done: boolean | undefined) => {
-    const one = await found(client, resource, NEW);
-    if (done !== undefined) assert.equal(one !== undefined, done, `${resource} ${NEW} is there`);
-    if (one && 'status' in one) assert.match(one.status, /^(Ready|Connected)$/);
-  };
-}
-
-/** What was to be removed is gone if the job ended well, and else may be. */
-function removed(resource: string, thing: string) {
-  return async (client: TestClient, things: Things, done: boolean | undefined) => {
-    const one = await found(client, resource, things[thing]);
-    if (done === true) assert.equal(one, undefined, `${resource} is still there`);
-    if (one && 'status' in one) assert.match(one.status, /^(Ready|Connected|Deleted)$/);
-  };
-}
-
-async function volumeReads(client: TestClient, things: Things): Promise<void> {
+const volumeReads: Scenario['verify'] = async (client, things) => {
   const volume = await found(client, 'Volume', things.volume);
   assert.equal(volume?.status, 'Ready');
-}
+};
+
+const MIB = 2 ** 20;
+const SMALL = 8 * MIB;
+const LARGE = 16 * MIB;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -87,12 +54,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'AddImage into two storages',
-    prepare: async (client, world) => {
-      const parameters = { name: 'second', url: world.directory('second') };
-      const second = (await client.call('AddLocalBackupStorage', parameters)).inventory.uuid;
-      const [first] = await client.query('BackupStorage', 'name=local');
-      return { first: first?.uuid, second };
-    },
+    prepare: (client, world) => addStorages(client, world, 'second'),
     act: ({ first, second }, { url }) => ({
       message: 'AddImage',
       parameters: { name: 'new', url, backupStorageUuids: [first, second], resourceUuid: NEW },
@@ -105,7 +67,10 @@ export const SCENARIOS: readonly Scenario[] = [
       message: 'AddImage',
       parameters: { name: 'new', url, sha256Sum: '0'.repeat(64), resourceUuid: NEW },
     }),
-    verify: async (client) => assert.equal(await found(client, 'Image', NEW), undefined),
+    verify: async (client, _things, answer) => {
+      assert.equal(answer, undefined);
+      assert.equal(await found(client, 'Image', NEW), undefined);
+    },
   },
   {
     name: 'DeleteImage',
@@ -147,18 +112,18 @@ export const SCENARIOS: readonly Scenario[] = [
       message: 'CreateVolumeSnapshot',
       parameters: { name: 'new', volumeUuid: volume, resourceUuid: NEW },
     }),
-    verify: async (client, things, done) => {
-      await made('VolumeSnapshot')(client, things, done);
-      await volumeReads(client, things);
+    verify: async (client, things, answer) => {
+      await made('VolumeSnapshot')(client, things, answer);
+      await volumeReads(client, things, answer);
     },
   },
   {
     name: 'DeleteVolumeSnapshot',
     prepare: withSnapshot,
     act: ({ snapshot }) => ({ message: 'DeleteVolumeSnapshot', parameters: { uuid: snapshot } }),
-    verify: async (client, things, done) => {
-      await removed('VolumeSnapshot', 'snapshot')(client, things, done);
-      await volumeReads(client, things);
+    verify: async (client, things, answer) => {
+      await removed('VolumeSnapshot', 'snapshot')(client, things, answer);
+      await volumeReads(client, things, answer);
     },
   },
   {
@@ -180,9 +145,9 @@ export const SCENARIOS: readonly Scenario[] = [
       message: 'CreateRootVolumeTemplateFromRootVolume',
       parameters: { name: 'new', rootVolumeUuid: volume, resourceUuid: NEW },
     }),
-    verify: async (client, things, done) => {
-      await made('Image')(client, things, done);
-      await volumeReads(client, things);
+    verify: async (client, things, answer) => {
+      await made('Image')(client, things, answer);
+      await volumeReads(client, things, answer);
     },
   },
   {
@@ -205,11 +170,57 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'DeleteBackupStorage',
     prepare: async (client, world) => {
-      const [first] = await client.query('BackupStorage', 'name=local');
-      await addImage(client, world, { backupStorageUuids: [first?.uuid] });
-      return { storage: first?.uuid };
+      const things = await addStorages(client, world);
+      await addImage(client, world, { backupStorageUuids: [things.first] });
+      return things;
     },
-    act: ({ storage }) => ({ message: 'DeleteBackupStorage', parameters: { uuid: storage } }),
-    verify: removed('BackupStorage', 'storage'),
+    act: ({ first }) => ({ message: 'DeleteBackupStorage', parameters: { uuid: first } }),
+    verify: removed('BackupStorage', 'first'),
   },
+  {
+    name: 'ResizeRootVolume',
+    prepare: withVolume,
+    act: ({ volume }) => ({ message: 'ResizeRootVolume', parameters: { uuid: volume, size: LARGE } }),
+    verify: async (client, things, answer) => {
+      await volumeReads(client, things, answer);
+      const { size, installPath } = (await found(client, 'Volume', things.volume)) ?? {};
+      assert.equal(size, answer ? LARGE : SMALL);
+      const disk = await runProgram('qemu-img', ['info', '--output=json', installPath]);
+      assert.equal(JSON.parse(disk)['virtual-size'], size, 'what the row says');
+    },
+  },
+  {
+    name: 'ExportVolume',
+    prepare: async (client, world) => ({
+      ...(await withVolume(client, world)),
+      file: world.directory('copy'),
+    }),
+    act: ({ volume, file }) => ({ message: 'ExportVolume', parameters: { uuid: volume, path: file } }),
+    verify: async (client, { volume, file = '' }, answer) => {
+      assert.equal(existsSync(file), answer !== undefined, 'the copy is there');
+      assert.ok(!existsSync(`${file}.part`), 'nothing half done is beside it');
+      const { installPath } = (await found(client, 'Volume', volume)) ?? {};
+      if (answer) await runProgram('qemu-img', ['compare', file, installPath]);
+    },
+  },
+  {
+    name: 'CleanUpImageCacheOnPrimaryStorage',
+    prepare: async (client, world) => {
+      const image = await addImage(client, world);
+      await client.call('DeleteRootVolume', { uuid: await addVolume(client, image) });
+      const [cache] = await client.query('ImageCache');
+      return { image, storage: cache?.primaryStorageUuid };
+    },
+    act: ({ storage }) => ({
+      message: 'CleanUpImageCacheOnPrimaryStorage',
+      parameters: { uuid: storage, force: true },
+    }),
+    verify: async (client, { image }, answer) => {
+      const entries = await client.query('ImageCache');
+      if (answer) assert.deepEqual(entries, []);
+      // Whatever is in it, the next volume can stand on.
+      await addVolume(client, image);
+    },
+  },
+  ...COPYING,
 ];
