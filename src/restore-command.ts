@@ -2,14 +2,18 @@
 import { existsSync } from 'node:fs';
 import { copyFile, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { AuditLog } from './audit/audit-log.ts';
 import { keptFiles } from './backup-command.ts';
 import { DATABASE_FILES, KEY_CHECK, type Manifest, readManifest } from './backup-directory.ts';
 import { BackupStorages } from './backup-storage/backup-storages.ts';
+import { messages } from './catalogue.ts';
 import { type Config, readConfig } from './config.ts';
 import { kindOfDatabase } from './database/address.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { checkPostgresDump, checkSqlite, lastHeard, restorePostgres } from './database/dump.ts';
 import { fsck } from './fsck.ts';
+import { endPassedJobs } from './image/passed-jobs.ts';
+import { systemClock } from './kernel/clock.ts';
 import { flush, writeFileDurably } from './kernel/durable-file.ts';
 import { IngotError } from './kernel/errors.ts';
 import { createLog } from './kernel/log.ts';
@@ -172,6 +176,8 @@ async function verify(config: Config, manifest: Manifest): Promise<string> {
   const primaryStorages = new PrimaryStorages({ database, log });
   try {
     await forgetRunning(database);
+    const audit = new AuditLog({ database, clock: systemClock, messages });
+    const passed = await endPassedJobs({ database, storages, audit, now: () => systemClock.now() });
     const {
       findings,
       images,
@@ -179,14 +185,18 @@ async function verify(config: Config, manifest: Manifest): Promise<string> {
     } = await fsck({ database, storages, primaryStorages }, { repair: false, deep: false });
     const lines = [
       `restored the backup of ${new Date(manifest.createDate).toISOString()}: ${images} images, ${count} storages`,
+      ...passed.map((sentence) => `  ended: ${sentence}`),
       ...findings.slice(0, MOST_SHOWN).map(({ kind, sentence }) => `  ${kind}: ${sentence}`),
     ];
     if (findings.length > MOST_SHOWN) lines.push(`  and ${findings.length - MOST_SHOWN} more`);
-    if (findings.length > 0) {
+    if (findings.length + passed.length > 0) {
       lines.push(
         "What was stored after the backup is not known to it: RebuildFromStorage registers it. See 'ingot fsck' for the rest.",
       );
     }
+    lines.push(
+      'It works on the storages of the backup: start it only where the service that was backed up runs no more.',
+    );
     return `${lines.join('\n')}\n`;
   } finally {
     await storages.close();

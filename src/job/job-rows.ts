@@ -8,7 +8,7 @@ import { shownParameters } from '../kernel/shown-parameters.ts';
 import { jobNameOf, type LongJobRow } from './long-job.ts';
 import { type Call, LeaseLost } from './operation.ts';
 
-const OPEN = ['Waiting', 'Running', 'Canceling'] as const;
+export const OPEN_STATES = ['Waiting', 'Running', 'Canceling'] as const;
 const ENDED = ['Succeeded', 'Canceled', 'Failed'] as const;
 
 type Changes = Partial<Omit<LongJobRow, 'checkpoint'>> & { checkpoint?: string | null };
@@ -86,7 +86,7 @@ export class JobRows {
     await this.#database.sql
       .updateTable('longJob')
       .set({ leaseUntil: null })
-      .where('state', 'in', OPEN)
+      .where('state', 'in', OPEN_STATES)
       .execute();
   }
 
@@ -106,7 +106,7 @@ export class JobRows {
       let open = this.#database.sql
         .selectFrom('longJob')
         .selectAll()
-        .where('state', 'in', OPEN)
+        .where('state', 'in', OPEN_STATES)
         .where((where) => where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', now)]));
       if (cancelledOr) {
         open = open.where((where) =>
@@ -168,7 +168,7 @@ export class JobRows {
       .set({ ...changes, lastOpDate: this.#clock.now() })
       .where('uuid', '=', uuid)
       .where('managementNodeUuid', '=', this.#node)
-      .where('state', 'in', options.expected ? [options.expected] : OPEN);
+      .where('state', 'in', options.expected ? [options.expected] : OPEN_STATES);
     const { numUpdatedRows } = await update.executeTakeFirst();
     if (numUpdatedRows === 0n) throw new LeaseLost(`this process no longer holds job ${uuid}`);
   }
@@ -196,7 +196,7 @@ export class JobRows {
       .set({ ...progress, leaseUntil: sql<number>`${this.#database.syntax.now} + ${this.#lease}` })
       .where('uuid', '=', uuid)
       .where('managementNodeUuid', '=', this.#node)
-      .where('state', 'in', OPEN)
+      .where('state', 'in', OPEN_STATES)
       .returning('state')
       .executeTakeFirst();
     return row?.state;

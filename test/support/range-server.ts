@@ -33,6 +33,8 @@ export interface Fault {
   bytesPerSecond?: number;
   /** Wait so many milliseconds before answering. */
   delay?: number;
+  /** Wait for it before answering. */
+  until?: Promise<unknown>;
 }
 
 export interface RangeRequest {
@@ -116,6 +118,7 @@ async function answer(
   fault: Fault,
   closing: AbortSignal,
 ): Promise<void> {
+  await fault.until;
   if (fault.delay) await sleep(fault.delay, undefined, { signal: closing });
   const begin = (status: number, headers: Record<string, string>) => {
     request.status = status;
