@@ -10,6 +10,7 @@ import { IngotError, isSystemError } from './kernel/errors.ts';
 import { didYouMean } from './kernel/nearest.ts';
 import { parseNetwork } from './transfer/address.ts';
 import { type EgressRule, parseEgressRules } from './transfer/egress-rules.ts';
+import { parseEgressSchemes, SCHEMES } from './transfer/egress-schemes.ts';
 
 interface Setting<T> {
   /** How the value is written, for the help. */
@@ -161,6 +162,15 @@ export const SETTINGS = {
     '',
     (value) => {
       parseEgressRules(value);
+      return value;
+    },
+  ),
+  egressSchemes: setting(
+    'SCHEME,…',
+    `schemes by which downloads, web hooks and storages may connect: one or more of ${SCHEMES.join(', ')}`,
+    SCHEMES.join(','),
+    (value) => {
+      parseEgressSchemes(value);
       return value;
     },
   ),

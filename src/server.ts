@@ -62,6 +62,7 @@ import { closeApp, GRACE, stop } from './stopping.ts';
 import { tagOperations } from './tag/index.ts';
 import { tagsOfNewResources } from './tag/new-resource.ts';
 import { Egress } from './transfer/egress.ts';
+import { parseEgressSchemes } from './transfer/egress-schemes.ts';
 import { KnownHosts } from './transfer/known-hosts.ts';
 import { VERSION } from './version.ts';
 import { describeHost, joinLocalHost, localHostUuid } from './vm/hosts.ts';
@@ -117,7 +118,10 @@ async function start(
   const database = await openDatabase(config.databaseUrl || data.databaseFile, onStep);
   undo.push(() => database.close());
 
-  const egress = new Egress({ rules: egressRules(config) });
+  const egress = new Egress({
+    rules: egressRules(config),
+    schemes: parseEgressSchemes(config.egressSchemes),
+  });
   egress.keepFrom(splitListen(config.listen).port);
   const ca = config.caFile === '' ? undefined : readFileSync(config.caFile, 'utf8');
   const secrets = secretBoxOf(config);

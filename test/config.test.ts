@@ -100,6 +100,21 @@ describe('what may be connected to', () => {
       () => read('--egress-allow', 'everything goes'),
       /^--egress-allow is 'everything goes', but 'everything goes' is none of/,
     );
+    writeFileSync(join(data, 'config.json'), '{"egress": {"schemes": ["https", "sftp"]}}');
+    assert.equal(read().egressSchemes, 'https,sftp');
+    assert.equal(read('--egress-schemes', 'http').egressSchemes, 'http');
+    refuses(
+      () => read('--egress-schemes', 'https,gopher'),
+      /^--egress-schemes is 'https,gopher', but 'gopher' is none of http, https, ftp, sftp$/,
+    );
+    refuses(
+      () => read('--egress-schemes', ''),
+      /^--egress-schemes is '', but one or more of http, https, ftp, sftp are expected$/,
+    );
+    refuses(
+      () => readConfig(['--data', data], { INGOT_EGRESS_SCHEMES: 'file' }),
+      /^INGOT_EGRESS_SCHEMES is 'file', but 'file' is none of/,
+    );
     refuses(
       () => read('--trusted-proxies', 'proxy'),
       /^--trusted-proxies is 'proxy', but 'proxy' is no address/,

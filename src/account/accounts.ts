@@ -8,10 +8,14 @@ import type { Resource } from '../kernel/resource.ts';
 import { newUuid } from '../kernel/uuid.ts';
 import { requireFreeUuid, requireInventory } from '../query/find.ts';
 import { Account, ADMIN_UUID } from './account.ts';
+import type { LogInLimits } from './log-in-limits.ts';
 import type { CreateAccount, DeleteAccount, UpdateAccount } from './messages.ts';
 import { hashPassword, sha512, verifyPassword } from './password.ts';
 import type { Quotas } from './quotas.ts';
 import type { Sessions } from './sessions.ts';
+
+/** Of a caller who is logged in, within a transaction that others may wait for. */
+const KNOWN = { urgent: true };
 
 interface AccountMessages {
   CreateAccount: typeof CreateAccount;
@@ -22,6 +26,7 @@ interface AccountMessages {
 export function accountOperations(parts: {
   sessions: Sessions;
   quotas: Quotas;
+  limits: LogInLimits;
   resources: ReadonlyMap<string, Resource>;
   clock: Clock;
 }): Operations<AccountMessages> {
@@ -38,7 +43,7 @@ export function accountOperations(parts: {
           name: parameters.name,
           description: parameters.description ?? null,
           type: parameters.type,
-          passwordHash: await hashPassword(parameters.password),
+          passwordHash: await hashPassword(parameters.password, KNOWN),
           ...bornAt(parts.clock.now()),
         })
         .execute();
@@ -46,7 +51,7 @@ export function accountOperations(parts: {
       return { inventory: await requireInventory(tx, Account, uuid) };
     },
 
-    async updateAccount({ parameters }, tx) {
+    async updateAccount({ parameters, from = 'unknown' }, tx) {
       const { uuid, name, description, password, oldPassword } = parameters;
       const account = await requireInventory(tx, Account, uuid);
       if (name !== undefined && name !== account.name) {
@@ -55,13 +60,19 @@ export function accountOperations(parts: {
         }
         await requireFreeName(tx, name);
       }
-      if (oldPassword !== undefined) await requirePassword(tx, uuid, oldPassword);
+      if (oldPassword !== undefined) {
+        // Whoever has a session, but not its password, is not to find that out here. The transaction may not wait.
+        const right = await parts.limits.check({ from, name: account.name }, () =>
+          isPassword(tx, uuid, oldPassword),
+        );
+        if (!right) throw new IngotError('ID.1000', "'oldPassword' is not the present password");
+      }
       await tx
         .updateTable('account')
         .set({
           ...(name !== undefined && { name }),
           ...(description !== undefined && { description }),
-          ...(password !== undefined && { passwordHash: await hashPassword(password) }),
+          ...(password !== undefined && { passwordHash: await hashPassword(password, KNOWN) }),
           lastOpDate: parts.clock.now(),
         })
         .where('uuid', '=', uuid)
@@ -98,15 +109,15 @@ async function requireFreeName(tx: Sql, name: string): Promise<void> {
 }
 
 /** ZStack's command line sends the old password as it is, its other clients the SHA-512. */
-async function requirePassword(tx: Sql, uuid: string, given: string): Promise<void> {
+async function isPassword(tx: Sql, uuid: string, given: string): Promise<boolean> {
   const { passwordHash } = await tx
     .selectFrom('account')
     .select('passwordHash')
     .where('uuid', '=', uuid)
     .executeTakeFirstOrThrow();
-  const asIs = await verifyPassword(given, passwordHash);
-  const hashed = await verifyPassword(sha512(given), passwordHash);
-  if (!asIs && !hashed) throw new IngotError('ID.1000', "'oldPassword' is not the present password");
+  const asIs = await verifyPassword(given, passwordHash, KNOWN);
+  const hashed = await verifyPassword(sha512(given), passwordHash, KNOWN);
+  return asIs || hashed;
 }
 
 async function handOver(tx: Sql, uuid: string, now: number): Promise<void> {

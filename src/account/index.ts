@@ -7,6 +7,7 @@ import type { SecretBox } from '../kernel/secret-box.ts';
 import { accessKeyOperations } from './access-keys.ts';
 import { accountOperations as accountsOperations } from './accounts.ts';
 import { sessionOperations } from './log-in.ts';
+import { LogInLimits } from './log-in-limits.ts';
 import type * as messages from './messages.ts';
 import { quotaOperations } from './quota-operations.ts';
 import type { Quotas } from './quotas.ts';
@@ -22,9 +23,10 @@ export function accountOperations(parts: {
   log: Log;
   secrets: SecretBox;
 }): Operations<typeof messages> {
+  const limits = new LogInLimits(parts.clock);
   return {
-    ...sessionOperations(parts),
-    ...accountsOperations(parts),
+    ...sessionOperations({ ...parts, limits }),
+    ...accountsOperations({ ...parts, limits }),
     ...sharingOperations(parts),
     ...quotaOperations(parts),
     ...accessKeyOperations(parts),

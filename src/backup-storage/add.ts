@@ -46,6 +46,7 @@ export function addBackupStorage(
       const place = await KINDS[type].place(wanted, {
         others,
         reserved: parts.reserved,
+        egress: parts.storages.egress,
         uuid: parameters.resourceUuid,
       });
       const uuid = parameters.resourceUuid ?? newUuid();

@@ -33,7 +33,8 @@ export class BackupStorages {
   readonly #database: Database;
   readonly #log: Log;
   readonly #secrets: SecretBox;
-  readonly #egress: Egress | undefined;
+  /** What the servers of storages may be connected to; everything where absent. */
+  readonly egress: Egress | undefined;
   readonly #onStep: StepListener;
 
   constructor(parts: {
@@ -46,7 +47,7 @@ export class BackupStorages {
     this.#database = parts.database;
     this.#log = parts.log;
     this.#secrets = parts.secrets;
-    this.#egress = parts.egress;
+    this.egress = parts.egress;
     this.#onStep = parts.onStep ?? nobodyListens;
   }
 
@@ -157,7 +158,7 @@ export class BackupStorages {
     const { uuid } = storage;
     const driver = await KINDS[storage.type].open(storage, this.#unseal(storage), {
       log: this.#log.child({ storage: uuid }),
-      egress: this.#egress,
+      egress: this.egress,
       remember: async (learnt) => {
         await this.#database.sql.updateTable('backupStorage').set(learnt).where('uuid', '=', uuid).execute();
         const known = this.#opened.get(uuid);

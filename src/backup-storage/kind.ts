@@ -41,6 +41,8 @@ export interface BackupStorageKind {
       before?: StorageRow;
       /** Directories of the service's own, which no storage may contain. */
       reserved: readonly string[];
+      /** What a storage's server may be connected to; everything where absent. */
+      egress?: Egress | undefined;
       /** The uuid that the storage is to have, where the call says so: a place that is marked with it is taken up again. */
       uuid?: string | undefined;
     },

@@ -32,7 +32,7 @@ export function updateBackupStorage(
       const others = await tx.selectFrom('backupStorage').selectAll().where('uuid', '!=', uuid).execute();
       const place = await KINDS[type].place(
         { ...storage, ...given },
-        { others, before: storage, reserved: parts.reserved },
+        { others, before: storage, reserved: parts.reserved, egress: parts.storages.egress },
       );
       const secrets = parts.storages.sealSecrets(uuid, message, given, storage);
       await tx

@@ -1,6 +1,6 @@
 /**
  * Web hooks: a call's result is sent to the address that its header `X-Web-Hook` names (zstack-api.md 1.5), as far
- * as the settings `webHookHosts` and `egress.allow` allow that host. What is to be sent is kept in the database until it was taken.
+ * as the settings `webHookHosts`, `egress.allow` and `egress.schemes` allow that. What is to be sent is kept in the database until it was taken.
  */
 import http, { type IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
@@ -83,7 +83,9 @@ export class WebHooks {
         `the header X-Web-Hook must be an http(s) URL, but is '${maskedUrl(String(given))}'`,
       );
     }
-    const { hosts } = this.#parts;
+    const { hosts, egress } = this.#parts;
+    const fault = egress.schemeFault(url.protocol.slice(0, -1));
+    if (fault) throw new HttpProblem(400, 'SYS.1007', `the header X-Web-Hook names ${fault}`);
     if (hosts.includes(url.host.toLowerCase()) || hosts.includes(url.hostname.toLowerCase())) return url.href;
     throw new HttpProblem(
       400,

@@ -61,7 +61,7 @@ export function addImage(parts: AddImageParts): JobOperation<typeof AddImage, Ad
       const format =
         parameters.mediaType === 'ISO' && parameters.format === 'raw' ? 'iso' : parameters.format;
       const mediaType = parameters.mediaType ?? (format === 'iso' ? 'ISO' : undefined);
-      requireSource(parameters.url);
+      requireSource(parameters.url, parts.transfer);
       requireFittingMediaType(mediaType, format, parameters.system);
       if (parameters.resourceUuid)
         await requireFreeUuid(tx, parts.resources.values(), parameters.resourceUuid);

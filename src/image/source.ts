@@ -32,10 +32,13 @@ export function sourceUrl(text: string): URL {
 }
 
 /** SYS.1007 for what no try is needed to refuse. */
-export function requireSource(text: string): void {
+export function requireSource(text: string, { egress }: Pick<TransferSettings, 'egress'>): void {
   const url = sourceUrl(text);
-  if (url.protocol === 'file:') pathOfFileUrl(url);
-  else if (url.protocol === 'sftp:' && url.username === '') {
+  if (url.protocol === 'file:') return void pathOfFileUrl(url);
+  // To this one the bytes are sent.
+  if (url.protocol === 'upload:') return;
+  egress?.requireScheme(url.protocol.slice(0, -1), `'url' ${maskedUrl(text)} names`, 'url');
+  if (url.protocol === 'sftp:' && url.username === '') {
     throw new IngotError(
       'SYS.1007',
       `${maskedUrl(text)} names no user: write sftp://user:password@host/path`,

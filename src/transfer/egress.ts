@@ -1,6 +1,6 @@
 /**
  * The one policy for every connection that the service makes because somebody asked it to: sources of images, web
- * hooks, endpoints of storages. An address is judged after the name was looked up, at each connection anew, and
+ * hooks, endpoints of storages. The scheme has to be allowed; an address is judged after the name was looked up, at each connection anew, and
  * once more when the connection stands; the connection goes to the very address that was judged.
  */
 import { lookup as dnsLookup } from 'node:dns';
@@ -12,9 +12,11 @@ import { Duplex } from 'node:stream';
 import { IngotError } from '../kernel/errors.ts';
 import { type Address, judgedOf, kindOf, parseAddress } from './address.ts';
 import { describeRules, type EgressRule, isAllowed } from './egress-rules.ts';
+import { SCHEMES, type Scheme } from './egress-schemes.ts';
 
 /** Where a connection is to go. */
 export interface EgressTarget {
+  scheme: Scheme;
   /** A name or an address, an IPv6 one with or without its brackets. */
   host: string;
   port: number;
@@ -22,15 +24,18 @@ export interface EgressTarget {
 
 export class Egress {
   readonly #rules: readonly EgressRule[];
+  readonly #schemes: readonly string[];
   readonly #lookup: LookupFunction;
   readonly #own = new Set<number>();
 
-  /** `lookup` finds the addresses of names; the system's by default. */
+  /** `schemes` are all by default. `lookup` finds the addresses of names; the system's by default. */
   constructor({
     rules,
+    schemes = SCHEMES,
     lookup = dnsLookup as LookupFunction,
-  }: { rules: readonly EgressRule[]; lookup?: LookupFunction }) {
+  }: { rules: readonly EgressRule[]; schemes?: readonly Scheme[]; lookup?: LookupFunction }) {
     this.#rules = rules;
+    this.#schemes = schemes;
     this.#lookup = lookup;
   }
 
@@ -39,12 +44,30 @@ export class Egress {
     this.#own.add(port);
   }
 
+  /** Why nothing may be connected to by the scheme, where that is so; completes "… names". */
+  schemeFault(scheme: string): string | undefined {
+    if (this.#schemes.includes(scheme)) return undefined;
+    const allowed = this.#schemes.join(', ');
+    return `the scheme '${scheme}', which is not among those that may be used (the setting egress.schemes: ${allowed})`;
+  }
+
+  /**
+   * For calls that name what will be connected to; `subject` begins the sentence.
+   * @throws IngotError SYS.1007
+   */
+  requireScheme(scheme: string, subject: string, parameter: string): void {
+    const fault = this.schemeFault(scheme);
+    if (fault) throw new IngotError('SYS.1007', `${subject} ${fault}`, { opaque: { parameter } });
+  }
+
   /**
    * What `net.connect`, `tls.connect` and `http.request` are to be given as `lookup`.
-   * @throws IngotError ID.1002 where the target is an address that may not be connected to
+   * @throws IngotError ID.1002 where the target's scheme may not be used, or it is an address that may not be connected to
    */
   lookupFor(target: EgressTarget): LookupFunction {
     const host = nameOf(target);
+    const fault = this.schemeFault(target.scheme);
+    if (fault) throw refusal(`${host} must not be connected to by ${fault}`, 'egress.schemes');
     const literal = parseAddress(host);
     if (literal) this.#require(host, host, target);
     return (hostname, options, callback) => {
@@ -68,7 +91,7 @@ export class Egress {
   }
 
   /** Ends the socket, with the error, where it turns out to be connected to what may not be. */
-  guard(socket: Socket, target: EgressTarget): void {
+  guard(socket: Socket, target: Omit<EgressTarget, 'scheme'>): void {
     // Before anything that waits to be sent.
     socket.prependOnceListener('connect', () => {
       const { remoteAddress } = socket;
@@ -95,10 +118,11 @@ export class Egress {
     const plain = new http.Agent(options);
     const secure = new https.Agent(options);
     for (const agent of [plain, secure]) {
+      const scheme: Scheme = agent === secure ? 'https' : 'http';
       const create = agent.createConnection.bind(agent);
       agent.createConnection = (connect, callback) => {
         const { host, port } = connect as { host?: string | null; port?: string | number | null };
-        const target = { host: host ?? 'localhost', port: Number(port) };
+        const target = { scheme, host: host ?? 'localhost', port: Number(port) };
         try {
           const socket = create({ ...connect, lookup: this.lookupFor(target) }, callback);
           if (socket) this.guard(socket as Socket, target);
@@ -113,7 +137,7 @@ export class Egress {
     return { http: plain, https: secure };
   }
 
-  #require(address: string, host: string, { port }: EgressTarget): void {
+  #require(address: string, host: string, { port }: { port: number }): void {
     if (this.#whyNot(address, host, port) !== undefined) throw this.#refusal(address, host, port);
   }
 
@@ -129,18 +153,20 @@ export class Egress {
   #refusal(address: string, host: string, port: number): IngotError {
     const why = this.#whyNot(address, host, port);
     const shown = address === host ? address : `${host} (${address})`;
-    return new IngotError(
-      'ID.1002',
+    return refusal(
       `${shown} must not be connected to at port ${port}: it is ${why}, and only ${describeRules(this.#rules)} may be`,
-      {
-        elaboration:
-          'The administrator can allow it with the setting egress.allow (docs/operations.md, Going out).',
-      },
+      'egress.allow',
     );
   }
 }
 
-const nameOf = ({ host }: EgressTarget) => host.replace(/^\[|\]$/g, '');
+function refusal(sentence: string, setting: string): IngotError {
+  return new IngotError('ID.1002', sentence, {
+    elaboration: `The administrator can allow it with the setting ${setting} (docs/operations.md, Going out).`,
+  });
+}
+
+const nameOf = ({ host }: { host: string }) => host.replace(/^\[|\]$/g, '');
 
 function isOfThisMachine(address: Address): boolean {
   const kind = kindOf(address);

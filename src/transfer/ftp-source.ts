@@ -51,7 +51,7 @@ async function openAt(url: URL, options: RemoteOptions, request: OpenRequest): P
 
 /** The one place where an FTP connection is made; its data connections go to the same address, and send nothing. */
 async function connect(client: Client, url: URL, { egress }: RemoteOptions): Promise<void> {
-  const target = { host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) };
+  const target = { scheme: 'ftp', host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) } as const;
   const connecting = client.connect(egress ? await judgedAddress(egress, target) : target.host, target.port);
   egress?.guard(client.ftp.socket, target);
   await connecting;

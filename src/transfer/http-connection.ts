@@ -42,10 +42,10 @@ export interface HttpAnswer {
 export async function get(url: URL, options: HttpRequestOptions, signal: AbortSignal): Promise<HttpAnswer> {
   signal.throwIfAborted();
   const { egress } = options;
-  const to = { host: url.hostname, port: portOf(url) };
+  const secure = url.protocol === 'https:';
+  const to = { scheme: secure ? 'https' : 'http', host: url.hostname, port: portOf(url) } as const;
   const lookup = egress?.lookupFor(to);
   const landing = new Landing();
-  const secure = url.protocol === 'https:';
   const request = (secure ? https : http).request(url, {
     headers: requestHeaders(url, options.headers),
     maxHeaderSize: MAX_HEADER_BYTES,

@@ -153,6 +153,9 @@ async function follow(
     if (![301, 302, 303, 307, 308].includes(answer.status)) return answer;
     answer.discard();
     const next = redirectTarget(answer);
+    const fault = options.egress?.schemeFault(next.protocol.slice(0, -1));
+    if (fault)
+      throw new IngotError('ID.1002', `${maskUrl(answer.url)} redirects to ${maskUrl(next)} by ${fault}`);
     if (visited.some((seen) => sameAddress(seen, next))) {
       throw new IngotError(
         'SYS.1015',

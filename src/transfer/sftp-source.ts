@@ -69,7 +69,7 @@ async function connect(
   options: SftpOptions,
   expected: string | undefined,
 ): Promise<string> {
-  const target = { host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) };
+  const target = { scheme: 'sftp', host: url.hostname.replace(/^\[|\]$/g, ''), port: portOf(url) } as const;
   const { host, port } = target;
   const socket = await connected(options.egress?.connect(target) ?? connectSocket(target), url);
   // Without it, small packets wait for each other, and a read runs at a hundredth of its speed.

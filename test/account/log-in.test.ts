@@ -4,12 +4,19 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ADMIN_UUID } from '../../src/account/account.ts';
 import { makeFirstAccount } from '../../src/account/first-account.ts';
+import { sessionOperations } from '../../src/account/log-in.ts';
+import { LogInLimits } from '../../src/account/log-in-limits.ts';
+import { LogInByAccount } from '../../src/account/messages.ts';
 import { hashPassword, sha512, verifyPassword } from '../../src/account/password.ts';
 import { Sessions } from '../../src/account/sessions.ts';
 import * as accountSettings from '../../src/account/settings.ts';
 import type { Database } from '../../src/database/database.ts';
 import { Settings } from '../../src/global-config/settings.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import type { IngotError } from '../../src/kernel/errors.ts';
 import { createLog } from '../../src/kernel/log.ts';
+import { bornAt } from '../../src/kernel/properties.ts';
+import { newUuid } from '../../src/kernel/uuid.ts';
 import { onBothDatabases } from '../database/both-databases.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
@@ -108,6 +115,48 @@ onBothDatabases((_kind, open) => {
       await assert.rejects(open(), { code: 'ID.1006' });
       clock.time += 9;
       await open();
+    });
+  });
+
+  describe('one password tried on many accounts', () => {
+    it('is slowed, and keeps nobody out who has logged in from there', async () => {
+      const [log, clock] = [createLog('silent'), systemClock];
+      const settings = new Settings({ database, clock, log, settings: Object.values(accountSettings) });
+      const sessions = new Sessions({ database, clock, settings });
+      const limits = new LogInLimits(clock);
+      const { logInByAccount } = sessionOperations({ database, sessions, limits, log });
+      await database.sql
+        .insertInto('account')
+        .values({
+          uuid: newUuid(),
+          name: 'alice',
+          description: null,
+          type: 'Normal',
+          passwordHash: await hashPassword(sha512('right')),
+          ...bornAt(clock.now()),
+        })
+        .execute();
+      const ended: string[] = [];
+      const logIn = async (accountName: string, password: string, from: string) => {
+        const parameters = { accountName, password: sha512(password) };
+        const caller = { accountUuid: '', admin: false };
+        const call = { id: newUuid(), message: LogInByAccount, parameters, caller, from };
+        const answer = await logInByAccount(call).catch((error: IngotError) => error);
+        ended.push(accountName);
+        return 'inventory' in answer ? 'in' : answer.code;
+      };
+      const wrong = (count: number) =>
+        Array.from({ length: count }, (_, i) => logIn(`nobody ${i}`, 'Spring 2026', '192.0.2.1'));
+      assert.equal(await logIn('alice', 'right', '192.0.2.1'), 'in');
+      assert.deepEqual(await Promise.all(wrong(20)), new Array(20).fill('ID.1000'));
+      ended.length = 0;
+      const began = performance.now();
+      const guesses = wrong(4);
+      assert.equal(await logIn('alice', 'right', '192.0.2.1'), 'in');
+      await Promise.all(guesses);
+      // 0.25, 0.5, 1 and 2 s, the first of them from the failure before.
+      assert.ok(performance.now() - began >= 3500);
+      assert.ok(ended.indexOf('alice') <= 1, ended.join());
     });
   });
 });

@@ -150,6 +150,17 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await client.logIn('changing', 'new');
     });
 
+    it('the old password can not be guessed by who has the session alone', async () => {
+      const [client, uuid] = await account('shown');
+      const change = (oldPassword: string) => client.call('UpdateAccount', { uuid, oldPassword });
+      const guesses = await Promise.allSettled(Array.from({ length: 12 }, (_, i) => change(`guess ${i}`)));
+      const reasons = guesses.map((guess) => (guess.status === 'rejected' ? guess.reason.message : 'right'));
+      assert.ok(reasons.filter((reason) => /is not the present password/.test(reason)).length >= 3);
+      // On a slow machine some more may have had to wait for nothing.
+      const turnedAway = /^there were \d+ failed log-ins to 'shown' from 127\.0\.0\.1; try again in \d+ s$/;
+      assert.ok(reasons.filter((reason) => turnedAway.test(reason)).length >= 4, reasons.join('\n'));
+    });
+
     it('no account deletes itself, and nobody the built-in administrator', async () => {
       await assert.rejects(admin.call('DeleteAccount', { uuid: ADMIN_UUID }), /can't delete itself/);
       const { inventory } = await admin.call('CreateAccount', {

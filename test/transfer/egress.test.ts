@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { LookupFunction } from 'node:net';
+import { type AddressInfo, createServer, type LookupFunction } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { IngotError } from '../../src/kernel/errors.ts';
 import { Egress } from '../../src/transfer/egress.ts';
 import { parseEgressRules } from '../../src/transfer/egress-rules.ts';
+import { parseEgressSchemes } from '../../src/transfer/egress-schemes.ts';
+import { ftpSource } from '../../src/transfer/ftp-source.ts';
+import { sftpSource } from '../../src/transfer/sftp-source.ts';
 import { type RangeServerOptions, startRangeServer } from '../support/range-server.ts';
 import { Receiver } from './receiver.ts';
 
@@ -39,7 +42,7 @@ const egress = (allow: string, lookup?: LookupFunction) =>
 /** Whether the address may be connected to: undefined, or why not. */
 function whyNot(allow: string, host: string, port = 80): string | undefined {
   try {
-    egress(allow).lookupFor({ host, port });
+    egress(allow).lookupFor({ scheme: 'http', host, port });
     return undefined;
   } catch (error) {
     assert.equal((error as IngotError).code, 'ID.1002');
@@ -159,7 +162,7 @@ describe('where the service may connect to', () => {
     assert.equal(whyNot(allow, '169.254.1.7'), undefined);
     assert.match(whyNot(allow, '169.254.169.254') ?? '', /link-local/);
     const byName = async (host: string, port: number, address: string) => {
-      const lookup = egress(allow, answering([address])).lookupFor({ host, port });
+      const lookup = egress(allow, answering([address])).lookupFor({ scheme: 'http', host, port });
       return new Promise<string>((resolve) =>
         lookup(host, {}, (error, found) => resolve(error ? 'refused' : String(found))),
       );
@@ -235,7 +238,7 @@ describe('a download', () => {
     // Judged once as a public address and then connected to as another: there is no second question to answer.
     const rebinding = answering(['8.8.8.8'], ['127.0.0.1']);
     const policy = egress('public', rebinding);
-    const lookup = policy.lookupFor({ host: 'rebinding.test', port: Number(port) });
+    const lookup = policy.lookupFor({ scheme: 'http', host: 'rebinding.test', port: Number(port) });
     const found = await new Promise((resolve) =>
       lookup('rebinding.test', { all: true }, (_error, all) => resolve(all)),
     );
@@ -276,7 +279,11 @@ describe('a download', () => {
     await refused(server.url('/image'), policy, /it is this service's own/);
     const own = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
     for (const { address } of own)
-      assert.throws(() => policy.lookupFor({ host: address, port }), { code: 'ID.1002' }, address);
+      assert.throws(
+        () => policy.lookupFor({ scheme: 'http', host: address, port }),
+        { code: 'ID.1002' },
+        address,
+      );
     assert.equal(server.requests.length, 0);
   });
 });
@@ -297,12 +304,84 @@ describe("other clients' connections", () => {
     assert.equal(await get(egress(DEFAULT)), 200);
     await assert.rejects(get(egress('public')), { code: 'ID.1002' });
     await assert.rejects(get(egress('public'), `http://localhost:${port}/image`), { code: 'ID.1002' });
-    const socket = egress(DEFAULT).connect({ host: hostname, port: Number(port) });
+    const socket = egress(DEFAULT).connect({ scheme: 'sftp', host: hostname, port: Number(port) });
     await once(socket, 'connect');
     socket.destroy();
-    assert.throws(() => egress('public').connect({ host: hostname, port: Number(port) }), {
+    assert.throws(() => egress('public').connect({ scheme: 'sftp', host: hostname, port: Number(port) }), {
       code: 'ID.1002',
     });
     assert.equal(server.requests.length, 1);
+  });
+});
+
+describe('by which schemes the service may connect', () => {
+  const by = (schemes: string) =>
+    new Egress({ rules: parseEgressRules(DEFAULT), schemes: parseEgressSchemes(schemes) });
+
+  it('is what the setting says, and all four by default', () => {
+    assert.deepEqual(parseEgressSchemes(' HTTPS, sftp '), ['https', 'sftp']);
+    for (const bad of ['https,gopher', 'file', 'http:', 'https://', 'http sftp'])
+      assert.throws(() => parseEgressSchemes(bad), /^Error: '.*' is none of http, https, ftp, sftp$/, bad);
+    for (const none of ['', ' , '])
+      assert.throws(() => parseEgressSchemes(none), /^Error: one or more of http, https, ftp, sftp/);
+    const target = { host: '8.8.8.8', port: 21 };
+    for (const scheme of ['http', 'https', 'ftp', 'sftp'] as const) {
+      egress(DEFAULT).lookupFor({ scheme, ...target });
+      by(scheme).lookupFor({ scheme, ...target });
+    }
+    assert.throws(() => by('http,https').lookupFor({ scheme: 'ftp', ...target }), {
+      code: 'ID.1002',
+      message:
+        "8.8.8.8 must not be connected to by the scheme 'ftp', which is not among those that may be used (the setting egress.schemes: http, https)",
+    });
+  });
+
+  it('holds for every kind of source, and nothing is connected to', async () => {
+    let connections = 0;
+    const listener = createServer(() => connections++).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    after(() => listener.close());
+    const host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    await refused(`http://${host}/image`, by('https,ftp,sftp'), /by the scheme 'http', which/);
+    await refused(`https://${host}/image`, by('http,ftp,sftp'), /by the scheme 'https', which/);
+    for (const [source, others] of [
+      [
+        ftpSource(new URL(`ftp://${host}/image`), { stallTimeout: 5000, egress: by('http,https,sftp') }),
+        'ftp',
+      ],
+      [
+        sftpSource(new URL(`sftp://x:y@${host}/image`), { stallTimeout: 5000, egress: by('http,https,ftp') }),
+        'sftp',
+      ],
+    ] as const) {
+      await assert.rejects(source.open({ offset: 0, signal: new AbortController().signal }), {
+        code: 'ID.1002',
+        message: new RegExp(`^127\\.0\\.0\\.1 must not be connected to by the scheme '${others}', which`),
+      });
+    }
+    assert.equal(connections, 0);
+  });
+
+  it('holds for each redirect', async () => {
+    const server = await serve({ fault: () => ({ redirectTo: 'https://127.0.0.1:9/image' }) });
+    await refused(
+      server.url('/image'),
+      by('http'),
+      /^http:\/\/127\.0\.0\.1:\d+\/image redirects to https:\/\/127\.0\.0\.1:9\/image by the scheme 'https', which is not among/,
+    );
+    assert.equal(server.requests.length, 1);
+  });
+
+  it('holds for the agents of other clients, and for sockets', async () => {
+    const server = await serve();
+    const { hostname, port } = new URL(server.url('/'));
+    const { http: agent } = by('https').agents();
+    const request = http.get(server.url('/image'), { agent });
+    const [error] = await once(request, 'error');
+    assert.match((error as IngotError).details, /by the scheme 'http', which/);
+    assert.throws(() => by('https').connect({ scheme: 'sftp', host: hostname, port: Number(port) }), {
+      code: 'ID.1002',
+    });
+    assert.equal(server.requests.length, 0);
   });
 });

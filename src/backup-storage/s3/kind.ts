@@ -6,8 +6,9 @@ import { S3Storage } from './s3-storage.ts';
 export const s3Kind: BackupStorageKind = {
   declared: S3Storage,
 
-  async place({ endpoint, bucket, prefix, region, pathStyle, quota }, { others }) {
-    const server = new URL(endpoint ?? '').origin;
+  async place({ endpoint, bucket, prefix, region, pathStyle, quota }, { others, egress }) {
+    const { origin: server, protocol } = new URL(endpoint ?? '');
+    egress?.requireScheme(protocol.slice(0, -1), `'endpoint' ${server} names`, 'endpoint');
     const { root } = new Keys(prefix ?? '');
     const url = `${server}/${bucket}/${root}`;
     // One slash at the end of each: `a/` doesn't overlap with `ab/`.

@@ -76,7 +76,7 @@ export class SftpConnection {
     });
     failure.catch(() => {}); // after it stands, this is nobody's concern
     const keys = new KeyCheck(options, name);
-    const target = { host: server.host, port: server.port };
+    const target = { scheme: 'sftp', host: server.host, port: server.port } as const;
     let sock: Socket | undefined;
     try {
       sock = egress?.connect(target) ?? connect(target);

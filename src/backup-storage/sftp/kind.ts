@@ -9,7 +9,8 @@ type Wanted = StorageRow & { password?: string; privateKey?: string; passphrase?
 export const sftpKind: BackupStorageKind = {
   declared: SftpStorage,
 
-  async place(asked, { others, before }) {
+  async place(asked, { others, before, egress }) {
+    egress?.requireScheme('sftp', 'a server of SFTP is connected to by', 'hostname');
     const wanted = asked as Wanted;
     const { hostname, username, sshPort } = wanted;
     const url = requireDirectory(wanted.url);
