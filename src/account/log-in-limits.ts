@@ -1,7 +1,7 @@
 /** How fast passwords may be tried: for an account from an address, from an address, and in the whole process. */
 import type { Clock } from '../kernel/clock.ts';
 import { IngotError } from '../kernel/errors.ts';
-import { originOf } from './origin.ts';
+import { originOf } from '../transfer/origin.ts';
 import { type Attempt, Throttle } from './throttle.ts';
 
 /** Who guesses at one account. */

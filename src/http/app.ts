@@ -109,6 +109,7 @@ export function createApp(parts: Parts): FastifyInstance {
   });
 
   connections.guard(app.server, tls !== undefined);
+  app.addHook('preClose', async () => connections.closeHandshakes());
 
   // ZStack's clients send a JSON content type with an empty body too; and what is not JSON gets a 400 of ours.
   app.removeAllContentTypeParsers();

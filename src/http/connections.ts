@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net';
 import { Gauge } from 'prom-client';
 import { metrics } from '../kernel/metrics.ts';
 import { isWithin, judgedOf, type Network, parseAddress, parseNetwork } from '../transfer/address.ts';
+import { originOf } from '../transfer/origin.ts';
 
 /** Connections at once; each costs memory before anybody is asked who it is. */
 const MOST_CONNECTIONS = 4096;
@@ -11,7 +12,6 @@ const MOST_CONNECTIONS = 4096;
 const MOST_FROM_ADDRESS = 1024;
 /** Calls on one connection that are not answered yet. Few clients send even two at a time. */
 const MOST_CALLS = 16;
-/** Bytes of answers that callers have not taken yet, of all connections. */
 const MOST_UNTAKEN = 256 * 1024 * 1024;
 /** How often it is looked at what callers have not taken, in milliseconds. */
 const LOOK_EVERY = 1000;
@@ -27,6 +27,8 @@ interface Options {
   patience: number;
   /** Addresses and networks whose connections are those of many. */
   proxies: readonly string[];
+  /** Bytes of answers that callers have not taken yet, of all connections. */
+  mostUntaken?: number;
 }
 
 /**
@@ -36,13 +38,18 @@ interface Options {
 export class Connections {
   readonly #patience: number;
   readonly #proxies: readonly Network[];
+  readonly #mostUntaken: number;
   readonly #open = new Set<Socket>();
+  /** Below TLS, as long as they have no session; by address and port. */
+  readonly #inHandshake = new Map<string, Socket>();
+  #isClosing = false;
   readonly #ofAddress = new Map<string, number>();
   /** What begins the calls that are not answered yet, in their order. */
   readonly #calls = new WeakMap<Socket, (() => void)[]>();
 
-  constructor({ patience, proxies }: Options) {
+  constructor({ patience, proxies, mostUntaken = MOST_UNTAKEN }: Options) {
     this.#patience = patience;
+    this.#mostUntaken = mostUntaken;
     this.#proxies = proxies.flatMap((text) => parseNetwork(text) ?? []);
   }
 
@@ -55,6 +62,7 @@ export class Connections {
     server.maxConnections = MOST_CONNECTIONS;
     // Below TLS it is the plain one that is counted, as its handshake costs something too.
     server.on('connection', (socket: Socket) => this.#count(socket));
+    if (secure) server.on('connection', (socket: Socket) => this.#awaitHandshake(socket));
     server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => this.#keep(socket));
     // Refreshed by every byte that the other side takes or sends.
     server.setTimeout(this.#patience);
@@ -67,11 +75,24 @@ export class Connections {
     server.once('close', () => clearInterval(looking));
   }
 
+  /** Node's own closing of connections leaves out those that have no TLS session yet, and waits for them. */
+  closeHandshakes(): void {
+    this.#isClosing = true;
+    for (const socket of this.#inHandshake.values()) socket.destroy();
+  }
+
+  #awaitHandshake(socket: Socket): void {
+    if (this.#isClosing) socket.destroy();
+    const name = nameOf(socket);
+    this.#inHandshake.set(name, socket);
+    socket.once('close', () => this.#inHandshake.delete(name));
+  }
+
   #count(socket: Socket): void {
     open.inc();
     socket.once('close', () => open.dec());
-    const address = socket.remoteAddress;
-    if (address === undefined || this.#isProxy(address)) return;
+    if (socket.remoteAddress === undefined || this.#isProxy(socket.remoteAddress)) return;
+    const address = originOf(socket.remoteAddress);
     const count = (this.#ofAddress.get(address) ?? 0) + 1;
     if (count > MOST_FROM_ADDRESS) {
       socket.destroy();
@@ -86,20 +107,32 @@ export class Connections {
   }
 
   #keep(socket: Socket): void {
+    this.#inHandshake.delete(nameOf(socket));
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
   }
 
-  /** Lets go of those who hold the most, where it is too much in all. */
+  /** Lets go of those from whose address the most is held, where it is too much in all. */
   #look(): void {
-    const holding = [...this.#open].filter((socket) => socket.writableLength > 0);
-    let untaken = holding.reduce((sum, socket) => sum + socket.writableLength, 0);
-    if (untaken <= MOST_UNTAKEN) return;
-    holding.sort((a, b) => b.writableLength - a.writableLength);
-    for (const socket of holding) {
-      if (untaken <= MOST_UNTAKEN) return;
-      untaken -= socket.writableLength;
-      socket.destroy();
+    let untaken = 0;
+    const held = new Map<string, { bytes: number; sockets: Socket[] }>();
+    for (const socket of this.#open) {
+      const bytes = socket.writableLength;
+      if (bytes === 0) continue;
+      untaken += bytes;
+      const origin = originOf(socket.remoteAddress ?? '');
+      const one = held.get(origin) ?? { bytes: 0, sockets: [] };
+      one.bytes += bytes;
+      one.sockets.push(socket);
+      held.set(origin, one);
+    }
+    if (untaken <= this.#mostUntaken) return;
+    for (const { sockets } of [...held.values()].sort((one, other) => other.bytes - one.bytes)) {
+      for (const socket of sockets.sort((one, other) => other.writableLength - one.writableLength)) {
+        if (untaken <= this.#mostUntaken) return;
+        untaken -= socket.writableLength;
+        socket.destroy();
+      }
     }
   }
 
@@ -123,3 +156,5 @@ export class Connections {
     if (calls.length === 1) begin();
   }
 }
+
+const nameOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;

@@ -7,6 +7,9 @@ export interface LeastPace {
   milliseconds: number;
 }
 
+/** So often it may be opened without having kept up since, as answers and the waits between tries take their time. */
+const MOST_OPENINGS = 10;
+
 /**
  * Whether a source keeps up with the least pace, so that one which gives a byte now and then holds nothing for ever.
  * Bytes that come a second time count too: they are sent all the same, and tries bound how often.
@@ -18,6 +21,8 @@ export class Pace {
   #since = performance.now();
   #bytes = 0;
   #position: number;
+  #openedAt = this.#since;
+  #openings = 0;
 
   constructor(least: LeastPace, label: string, position: number) {
     this.#least = least;
@@ -25,14 +30,28 @@ export class Pace {
     this.#position = position;
   }
 
+  /** It begins to give bytes, once more. */
+  opened(): void {
+    this.#openedAt = performance.now();
+    this.#openings++;
+  }
+
   /** What has come reaches to `position` now. Throws where in a whole span too little did. */
   arrived(position: number): void {
+    const { bytes, milliseconds } = this.#least;
+    const now = performance.now();
     this.#bytes += Math.max(0, position - this.#position);
     this.#position = position;
-    if (performance.now() - this.#since < this.#least.milliseconds) return;
-    if (this.#bytes < this.#least.bytes) throw this.#tooSlow();
-    this.#since = performance.now();
-    this.#bytes = 0;
+    if (now - this.#since < milliseconds) return;
+    if (this.#bytes >= bytes) {
+      this.#since = now;
+      this.#bytes = 0;
+      this.#openings = 0;
+      return;
+    }
+    // One that has only just begun may still show how fast it is.
+    const isNew = now - this.#openedAt < milliseconds && this.#openings <= MOST_OPENINGS;
+    if (!isNew) throw this.#tooSlow();
   }
 
   /** So many milliseconds nobody waited for the source. */

@@ -198,6 +198,7 @@ class Run<I extends Inspector> {
       if (opened.facts.totalSize !== undefined) this.#request.checkSize?.(opened.facts.totalSize);
       await this.#adopt(opened);
       this.#signal.throwIfAborted();
+      this.#pace?.opened();
       await pass.take(opened.body);
     } finally {
       opened.body.close();

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { FewAtOnce } from '../../src/account/few-at-once.ts';
 import { LogInLimits } from '../../src/account/log-in-limits.ts';
-import { originOf } from '../../src/account/origin.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
+import { originOf } from '../../src/transfer/origin.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;

@@ -255,7 +255,7 @@ describe('TLS', () => {
     writeFileSync(key, pair.key, { mode: 0o600 });
     const serving = new Ingot().start([
       ...['serve', '--listen', '127.0.0.1:0', '--tls-certificate', certificate, '--tls-key', key],
-      ...['--request-timeout', '1', '--answer-timeout', '2'],
+      ...['--request-timeout', '5', '--answer-timeout', '2'],
     ]);
     try {
       const [, address = ''] = await serving.says(/Ingot serves (https:\S+)/);
@@ -279,6 +279,13 @@ describe('TLS', () => {
       socket.resume();
       await closed(socket);
       assert.ok(said.split('HTTP/1.1 200').length - 1 < 15);
+
+      // Nor is the end kept waiting for one that has not begun.
+      const another = connect(Number(port), hostname);
+      another.on('error', () => {}).resume();
+      await once(another, 'connect');
+      serving.child.kill('SIGTERM');
+      assert.equal((await serving.ended).code, 0);
     } finally {
       serving.child.kill('SIGTERM');
       await serving.ended;

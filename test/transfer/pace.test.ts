@@ -42,6 +42,21 @@ describe('a source', { concurrency: true }, () => {
     assert.deepEqual(await receiver.found(), []);
   });
 
+  it('may take its time to answer, and be asked to wait, where it is quick then', async () => {
+    const receiver = await Receiver.open(1);
+    const server = await startRangeServer({
+      files: { '/image': CONTENT },
+      fault: ({ number }) => (number < 3 ? { status: 503, headers: { 'retry-after': '1' } } : { delay: 700 }),
+    });
+    servers.push(server);
+    const http = { retry: { tries: 3, baseDelay: 20, maxDelay: 1000 } };
+    const result = await receiver.take(server.url('/image'), {
+      http,
+      pace: { bytes: CONTENT.length, milliseconds: 1000 },
+    });
+    await receiver.check(result, CONTENT);
+  });
+
   it('is not blamed for a storage that is slow', async () => {
     const receiver = await Receiver.open(1);
     let written = Promise.resolve();

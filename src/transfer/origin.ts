@@ -1,4 +1,4 @@
-import { isWithin, parseAddress, parseNetwork } from '../transfer/address.ts';
+import { isWithin, parseAddress, parseNetwork } from './address.ts';
 
 const IPV4_MAPPED = parseNetwork('::ffff:0:0/96');
 
