@@ -235,7 +235,7 @@ async function insertImage(
 }
 
 /** A path as the URL that it stands for, anything else to the letter, without its password. */
-function shownUrl(url: string): string {
+export function shownUrl(url: string): string {
   return maskedUrl(url.startsWith('/') ? sourceUrl(url).href : url);
 }
 

@@ -12,29 +12,31 @@ import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import type { readDescription } from './description.ts';
 import { MAX_VIRTUAL_SIZE } from './settings.ts';
+import { requireFittingMediaType } from './update.ts';
 
 interface Parts {
   log: Log;
   settings: Pick<Settings, 'get'>;
 }
 
-type DescribedImage = ReturnType<typeof readDescription>['image'];
+type Described = Pick<ReturnType<typeof readDescription>, 'image' | 'signed'>;
 
 /** Why a description is not taken. */
 export const unfit = (reason: string) => new IngotError('IMG.1002', reason);
 
 /**
- * Reads the copy whole, for its digest and for what it is, and once more what was understood too late; then QEMU is
+ * Reads the copy whole, for its digests and for what it is, and once more what was understood too late; then QEMU is
  * asked.
- * @throws IngotError IMG.1002 where it is not what was described, or is refused
+ * @throws IngotError IMG.1002 where it is not what was described, or is refused; SYS.1007 for a media type of others
  */
 export async function requireDescribedBytes(
   parts: Parts,
   job: Pick<Job<Message, unknown>, 'signal' | 'report'>,
   driver: BackupStorageDriver,
   path: string,
-  image: DescribedImage,
+  { image, signed }: Described,
 ): Promise<void> {
+  requireFittingMediaType(image.mediaType, image.format ?? undefined, image.system);
   const size = await driver.size(path);
   if (size === undefined) throw unfit('the copy that it describes is not there');
   if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
@@ -46,17 +48,22 @@ export async function requireDescribedBytes(
       maxVirtualSize,
       ...(skeleton && { onMetadata: (bytes, position) => skeleton.write(bytes, position) }),
     });
-    const hash = createHash('sha256');
+    const sums = [{ name: 'SHA-256', hash: createHash('sha256'), expected: image.sha256Sum }];
+    // It takes longer than all the rest, so it is left out where it was computed by this installation.
+    if (!signed && image.md5Sum !== null)
+      sums.push({ name: 'MD5', hash: createHash('md5'), expected: image.md5Sum });
     let bytesDone = 0;
     for await (const chunk of driver.read(path)) {
       job.signal.throwIfAborted();
-      hash.update(chunk);
+      for (const { hash } of sums) hash.update(chunk);
       inspector.write(chunk);
       bytesDone += chunk.length;
       job.report({ bytesDone, bytesTotal: size });
     }
-    const found = hash.digest('hex');
-    if (found !== image.sha256Sum) throw unfit(`the copy's SHA-256 is ${found}, not ${image.sha256Sum}`);
+    for (const { name, hash, expected } of sums) {
+      const found = hash.digest('hex');
+      if (found !== expected) throw unfit(`the copy's ${name} is ${found}, not ${expected}`);
+    }
     const facts = inspector.end();
     if (facts.format !== image.format || facts.virtualSize !== image.size) {
       throw unfit(

@@ -10,6 +10,7 @@ import type { Field, Fields } from '../kernel/field.ts';
 import { parseValue } from '../kernel/parse.ts';
 import type { RowOf } from '../kernel/resource.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
+import { TAG } from '../query/tag.ts';
 import { Image } from './image.ts';
 
 const TEMPLATE = '.template';
@@ -18,6 +19,8 @@ export const DESCRIPTION_SUFFIX = '.ingot.json';
 const PURPOSE = 'image description 1';
 /** Bytes; a hundred tags of 2048 characters are fewer. */
 export const LONGEST_DESCRIPTION = 1_048_576;
+/** Tags of both kinds that somebody else's description may have: each is looked for among those before it. */
+const MOST_TAGS = 1000;
 
 interface ImageDescription {
   /** Of this form. */
@@ -100,17 +103,23 @@ export function readDescription(text: string, secrets: SecretBox): ImageDescript
   const { status } = members;
   if (status !== 'Ready' && status !== 'Deleted')
     throw new Error('it does not say whether the copy is in use');
+  const signed = typeof signature === 'string' && secrets.isSigned(first, signature, PURPOSE);
+  const userTags = listOf(members.userTags);
+  const systemTags = listOf(members.systemTags);
+  const tags = userTags.length + systemTags.length;
+  if (!signed && tags > MOST_TAGS) throw new Error(`it has ${tags} tags, and may have at most ${MOST_TAGS}`);
   return {
     ingot: 1,
     image: imageOf(membersOf(members.image)),
     status,
     ...ownerIn(members.owner),
-    userTags: listOf(members.userTags).map(textOf),
-    systemTags: listOf(members.systemTags).map((each) => {
+    userTags: userTags.map(tagOf),
+    systemTags: systemTags.map((each) => {
       const { tag, inherent } = membersOf(each);
-      return { tag: textOf(tag), inherent: inherent === true };
+      // The service's own may quote a guest, control characters and all.
+      return inherent === true ? { tag: textOf(tag), inherent } : { tag: tagOf(tag), inherent: false };
     }),
-    signed: typeof signature === 'string' && secrets.isSigned(first, signature, PURPOSE),
+    signed,
   };
 }
 
@@ -141,6 +150,8 @@ function membersOf(value: unknown): Record<string, unknown> {
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+const tagOf = (value: unknown) => parseValue('tag', TAG, value) as string;
 
 function textOf(value: unknown): string {
   if (typeof value === 'string' && value.length <= 2048) return value;

@@ -16,10 +16,11 @@ import type { Log } from '../kernel/log.ts';
 import { bornAt } from '../kernel/properties.ts';
 import type { Resource } from '../kernel/resource.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
-import { isUuid, newUuid } from '../kernel/uuid.ts';
+import { isUuid } from '../kernel/uuid.ts';
 import { isThrownAway } from '../primary-storage/trash.ts';
 import { findInventory, requireFreeUuid } from '../query/find.ts';
-import { addUserTag } from '../tag/tags.ts';
+import { addSystemTag, addUserTag } from '../tag/tags.ts';
+import { shownUrl } from './add.ts';
 import { requireUsableStorage } from './copies.ts';
 import { requireDescribedBytes, unfit } from './described-bytes.ts';
 import {
@@ -137,7 +138,7 @@ async function registerOne(
   if (await isThrownAway(parts.database.sql, storageUuid, filesOf(copyPath))) {
     throw unfit('it was deleted, and is being removed');
   }
-  await requireDescribedBytes(parts, job, driver, copyPath, image);
+  await requireDescribedBytes(parts, job, driver, copyPath, described);
   const copy = { storageUuid, path: copyPath, location: driver.location(copyPath) };
   await parts.database.transaction((tx) => register(parts, tx, described, copy));
   return 'registered';
@@ -172,7 +173,7 @@ async function hasCopy({ sql }: Database, imageUuid: string, storageUuid: string
 async function register(
   parts: Parts,
   tx: SqlTransaction,
-  { image, status, owner, userTags, systemTags }: Described,
+  { image, status, owner, userTags, systemTags, signed }: Described,
   copy: { storageUuid: string; path: string; location: string },
 ): Promise<void> {
   const now = parts.clock.now();
@@ -189,18 +190,16 @@ async function register(
     await requireFreeUuid(tx, parts.resources.values(), image.uuid);
     await tx
       .insertInto('image')
-      .values({ ...image, status })
+      .values({ ...image, url: shownUrl(image.url), status })
       .execute();
     const account = owner && (await findInventory(tx, Account, owner.uuid));
     await own(tx, Image, image.uuid, account?.uuid ?? ADMIN_UUID, now);
-    for (const tag of new Set(userTags))
-      await addUserTag(tx, { resource: Image, uuid: image.uuid }, tag, now);
+    const tagged = { resource: Image, uuid: image.uuid };
+    for (const tag of new Set(userTags)) await addUserTag(tx, tagged, tag, now);
     for (const { tag, inherent } of systemTags) {
-      const tagged = { resourceUuid: image.uuid, resourceType: 'ImageVO', type: 'System' as const };
-      await tx
-        .insertInto('systemTag')
-        .values({ uuid: newUuid(), ...tagged, tag, inherent, ...bornAt(now) })
-        .execute();
+      if (signed || !inherent) await addSystemTag(tx, tagged, tag, now, { inherent });
+      // Another service's word; this one can't vouch for it.
+      else parts.log.info({ image: image.uuid, tag }, "another service's tag was left out");
     }
   }
   await tx

@@ -77,8 +77,8 @@ export function parseValue(name: string, field: AnyField, value: unknown): unkno
       if (value === 'false') return false;
       throw invalid(name, `'${name}' must be true or false, but is ${show(value)}`);
     case 'date': {
-      const time = typeof value === 'string' ? parseDate(value) : value;
-      if (!Number.isSafeInteger(time)) throw invalid(name, `'${name}' must be a date, but is ${show(value)}`);
+      const time = parseDate(value);
+      if (time === undefined) throw invalid(name, `'${name}' must be a date, but is ${show(value)}`);
       return time;
     }
     case 'choice': {
@@ -148,13 +148,20 @@ export function parseNumber(value: unknown, withUnit: boolean): number | undefin
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** Milliseconds since 1970 from an ISO 8601 date, ZStack's English form, or a number of milliseconds as text. */
-export function parseDate(text: string): number | undefined {
-  const trimmed = text.trim();
-  const isNumber = /^\d{10,}$/.test(trimmed);
-  if (!isNumber && !/^(\d{4}-\d\d-\d\d|[A-Z][a-z]{2} \d{1,2}, \d{4})/.test(trimmed)) return undefined;
-  const time = isNumber ? Number(trimmed) : Date.parse(trimmed);
-  return Number.isSafeInteger(time) ? time : undefined;
+/** Milliseconds before and after 1970 that `Date` reaches; what is further away can't be shown as a date. */
+const FURTHEST_DATE = 8.64e15;
+
+/** Milliseconds since 1970 from a number of them, also as text, an ISO 8601 date, or ZStack's English form. */
+export function parseDate(value: unknown): number | undefined {
+  const time = typeof value === 'string' ? timeIn(value.trim()) : value;
+  const isDate = typeof time === 'number' && Number.isInteger(time) && Math.abs(time) <= FURTHEST_DATE;
+  return isDate ? time : undefined;
+}
+
+function timeIn(text: string): number | undefined {
+  if (/^\d{10,}$/.test(text)) return Number(text);
+  const isWritten = /^(\d{4}-\d\d-\d\d|[A-Z][a-z]{2} \d{1,2}, \d{4})/.test(text);
+  return isWritten ? Date.parse(text) : undefined;
 }
 
 /** Splits at commas; a backslash keeps a comma (or a backslash) as it is. */

@@ -246,6 +246,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
           ...described.image,
           uuid: evil,
           ...{ size, actualSize: bytes.length },
+          md5Sum: createHash('md5').update(bytes).digest('hex'),
           sha256Sum: createHash('sha256').update(bytes).digest('hex'),
         };
         writeFileSync(join(place, `${evil}.template`), bytes);

@@ -239,10 +239,14 @@ describe('a date parameter', () => {
       1.5,
       Number.POSITIVE_INFINITY,
       '9'.repeat(30),
+      8.64e15 + 1,
+      -8.64e15 - 1,
+      '8640000000000001',
     ]) {
       refuses(() => parse(date(''), bad), /^'it' must (be a date, but is|not be empty)/);
     }
     assert.equal(parseDate('9'.repeat(30)), undefined);
+    assert.equal(parse(date(''), 8.64e15), 8.64e15);
   });
 });
 
