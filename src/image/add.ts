@@ -234,9 +234,12 @@ async function insertImage(
     .execute();
 }
 
+/** Of a URL with stars in it, longer by them, what a field of it may hold. */
+const LONGEST_URL = 2048;
+
 /** A path as the URL that it stands for, anything else to the letter, without its password. */
 export function shownUrl(url: string): string {
-  return maskedUrl(url.startsWith('/') ? sourceUrl(url).href : url);
+  return maskedUrl(url.startsWith('/') ? sourceUrl(url).href : url).slice(0, LONGEST_URL);
 }
 
 /** Those of the storages that were deleted by force while the image was being written to them. */

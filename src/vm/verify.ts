@@ -106,7 +106,7 @@ export function verifyImageBoots(
           );
           const tag = outcome.boots
             ? `boot::verified::${new Date(now).toISOString().slice(0, 10)}`
-            : `boot::failed::${outcome.evidence.replaceAll('::', ':').slice(0, 1000)}`;
+            : `boot::failed::${outcome.evidence.replaceAll(/:{2,}/g, ':').slice(0, 1000)}`;
           await replaceSystemTag(tx, tagged, tag, now, { inherent: true });
         }
         return { ...outcome, seconds, console: said?.text ?? '', ...(screen !== undefined && { screen }) };
