@@ -7,7 +7,7 @@ import { type Attempt, Throttle } from './throttle.ts';
 /** Who guesses at one account. */
 const PAIR = { free: 3, firstWait: 250, longestWait: 8000, atOnce: 200, atOnceWithWaits: 3 };
 /** Who tries one password on many accounts. Milder, as a whole office may share an address. */
-const ADDRESS = { free: 20, firstWait: 250, longestWait: 2000, atOnce: 200, atOnceWithWaits: 20 };
+const ADDRESS = { free: 20, firstWait: 250, longestWait: 2000, atOnce: 400, atOnceWithWaits: 20 };
 /** Attempts of strangers under way at once, from wherever: some seconds' work (password.ts). */
 const MOST_STRANGERS = 500;
 /** How long somebody who has logged in is no stranger, in milliseconds. */
