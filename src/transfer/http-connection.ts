@@ -5,13 +5,15 @@ import tls from 'node:tls';
 import type { Egress } from './egress.ts';
 import { basicAuthorization, portOf } from './http-address.ts';
 import { HttpBody } from './http-body.ts';
-import { asSourceError, stalled } from './http-failure.ts';
+import { asSourceError, headsWithoutEnd, stalled, switchedProtocols } from './http-failure.ts';
 import { framingOf } from './http-framing.ts';
 import { Landing } from './landing.ts';
 import type { Body } from './source.ts';
 
 /** Most bytes of response headers that are read before the answer is refused. */
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Most informational answers (1xx) before the final one. Servers send one or two. */
+const MAX_INFORMATIONAL = 8;
 
 export interface HttpTimeouts {
   /** Milliseconds for a connection, TLS included. */
@@ -45,7 +47,7 @@ export async function get(url: URL, options: HttpRequestOptions, signal: AbortSi
   const secure = url.protocol === 'https:';
   const to = { scheme: secure ? 'https' : 'http', host: url.hostname, port: portOf(url) } as const;
   const lookup = egress?.lookupFor(to);
-  const landing = new Landing();
+  const landing = new Landing(() => headsWithoutEnd(url));
   const request = (secure ? https : http).request(url, {
     headers: requestHeaders(url, options.headers),
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -111,14 +113,26 @@ function answerOf(
       clearTimeout(timer);
       timer = setTimeout(() => fail(stalled(url, timeouts.stallTimeout, 'answer')), timeouts.stallTimeout);
     };
+    let informational = 0;
+    const onInformation = () => {
+      informational++;
+      if (informational > MAX_INFORMATIONAL) fail(headsWithoutEnd(url));
+    };
     const settle = () => {
       clearTimeout(timer);
       request.off('error', onError);
+      request.off('information', onInformation);
       signal.removeEventListener('abort', onAbort);
     };
     request.on('error', onError);
     request.once('socket', (socket) => {
       socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', onConnected);
+    });
+    request.on('information', onInformation);
+    // Without a listener, Node would end the connection and say nothing.
+    request.once('upgrade', (response, socket) => {
+      socket.destroy();
+      fail(switchedProtocols(url, response.headers.upgrade));
     });
     request.once('response', (response) => {
       landing.endHead();

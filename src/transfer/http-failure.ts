@@ -1,5 +1,5 @@
 import { IngotError, isSystemError } from '../kernel/errors.ts';
-import { formatDuration } from '../kernel/format.ts';
+import { formatDuration, shorten } from '../kernel/format.ts';
 import { hostAndPort, maskUrl } from './http-address.ts';
 import { SourceBreak } from './source.ts';
 
@@ -81,6 +81,24 @@ function reasonOf(error: Error): string {
 export function broken(details: string, cause?: unknown): SourceBreak {
   const because = cause instanceof Error && cause.message ? ` (${cause.message})` : '';
   return new SourceBreak(new IngotError('SYS.1015', `${details}${because}.`, { cause, retryable: true }));
+}
+
+/** A server that sends one head after another, or one that never ends; it would do so again. */
+export function headsWithoutEnd(url: URL): IngotError {
+  return new IngotError(
+    'SYS.1015',
+    `${hostAndPort(url)} answered the request for ${maskUrl(url)} with informational answers (1xx) or header lines ` +
+      'that come to no end, and was not listened to any longer. Check host and port of the URL.',
+  );
+}
+
+/** A server that from now on speaks something else, though nobody has asked for it. */
+export function switchedProtocols(url: URL, protocol = 'none'): IngotError {
+  return new IngotError(
+    'SYS.1015',
+    `${hostAndPort(url)} answered the request for ${maskUrl(url)} with 101 Switching Protocols ` +
+      `(Upgrade: ${shorten(protocol)}) instead of a file. Check host and port of the URL.`,
+  );
 }
 
 /** A server that let `milliseconds` pass without a word. */

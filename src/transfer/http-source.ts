@@ -1,4 +1,5 @@
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import type { Egress } from './egress.ts';
 import { maskUrl, parseHttpUrl } from './http-address.ts';
 import { get, type HttpAnswer, type HttpRequestOptions } from './http-connection.ts';
@@ -189,7 +190,7 @@ function redirectTarget(answer: HttpAnswer): URL {
   if (!next) {
     throw new IngotError(
       'SYS.1015',
-      `${shown} answers ${answer.status} but does not say where to (Location: ${location ?? 'none'}).`,
+      `${shown} answers ${answer.status} but does not say where to (Location: ${shorten(location ?? 'none')}).`,
     );
   }
   if (next.protocol !== 'http:' && next.protocol !== 'https:') {

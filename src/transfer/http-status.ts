@@ -1,4 +1,5 @@
 import { IngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import { maskUrl } from './http-address.ts';
 import type { HttpAnswer } from './http-connection.ts';
 import { type RetryPolicy, SourceBreak } from './source.ts';
@@ -15,7 +16,7 @@ const PASSING = [408, 425, 429, 500, 502, 503, 504];
 
 /** The error for an answer that brings no file. */
 export function statusError(answer: HttpAnswer, retry: RetryPolicy): IngotError | SourceBreak {
-  const named = `${answer.status} ${answer.reason}`.trim();
+  const named = `${answer.status} ${shorten(answer.reason)}`.trim();
   const advice = WHAT_TO_DO[answer.status];
   const passing = PASSING.includes(answer.status);
   const error = new IngotError('SYS.1015', `The server answered ${named} to ${maskUrl(answer.url)}.`, {

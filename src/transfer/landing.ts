@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 
 const SCRATCH_BYTES = 64 * 1024;
+/** Most bytes of all heads together, the final answer's and those of the informational ones (1xx) before it. */
+const MAX_HEADS_BYTES = 32 * 1024;
 /** What ends the head of an answer. */
 const HEAD_END = Buffer.from('\r\n\r\n');
 
@@ -30,15 +32,22 @@ export class Landing {
     buffer: () => this.#room(),
     callback: (length: number, buffer: Uint8Array) => this.#landed(buffer.subarray(0, length), buffer),
   };
+  readonly #tooMuch: () => Error;
   readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   #socket: Socket | undefined;
   #taker: Taker | undefined;
   #headEnded = false;
+  #headBytes = 0;
   /** How many bytes of HEAD_END the bytes so far end with. */
   #matched = 0;
   /** Of the body, what came before there was a taker. */
   #early: Uint8Array = new Uint8Array(0);
   #end: ConnectionEnd | undefined;
+
+  /** `tooMuch` is what the connection ends with where the heads don't come to an end. */
+  constructor(tooMuch: () => Error) {
+    this.#tooMuch = tooMuch;
+  }
 
   attach(socket: Socket): void {
     let clean = false;
@@ -84,8 +93,15 @@ export class Landing {
     let rest = bytes;
     // Informational answers (1xx) have heads of their own.
     while (rest.length > 0 && !this.#headEnded) {
+      // One read can hold thousands of heads, and the first that were parsed may have been too many.
+      if (this.#socket?.destroyed) return false;
       const head = rest.subarray(0, this.#headLength(rest));
       rest = rest.subarray(head.length);
+      this.#headBytes += head.length;
+      if (this.#headBytes > MAX_HEADS_BYTES) {
+        this.#socket?.destroy(this.#tooMuch());
+        return false;
+      }
       // The listener is Node's HTTP parser, which may keep what it is given.
       this.#socket?.emit('data', Buffer.from(head));
     }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -12,6 +13,17 @@ const closers: (() => void)[] = [];
 after(() => {
   for (const close of closers) close();
 });
+
+/** Answers each request by what is called with its connection. */
+async function serve(answer: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => answer(socket));
+    closers.push(() => socket.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/image`;
+}
 
 /** Serves these bytes as they are, in pieces of the given size, and ends each connection. */
 async function serveRaw(
@@ -133,6 +145,64 @@ describe('the framing of an answer', { concurrency: true }, () => {
         const receiver = await Receiver.open(1);
         await receiver.check(await receiver.take(url), content);
       }
+    }
+  });
+
+  it('that comes after heads without end is not waited for, and nobody else waits meanwhile', async () => {
+    const endless = (head: string) => Buffer.from(head.repeat(Math.ceil(256_000 / head.length)));
+    for (const [flood, first = ''] of [
+      ['HTTP/1.1 103 E\r\n\r\n'],
+      ['HTTP/1.1 100 Continue\r\n\r\n'],
+      [`HTTP/1.1 103 Early Hints\r\nLink: ${'a'.repeat(9000)}\r\n\r\n`],
+      ['\r\n'],
+      [' ', 'HTTP/1.1 200 OK\r\nX-Large:'],
+      [`X: ${'a'.repeat(900)}\r\n`, 'HTTP/1.1 200 OK\r\n'],
+    ] as const) {
+      let asked = 0;
+      const url = await serve((socket) => {
+        asked++;
+        const piece = endless(flood);
+        const pour = () => {
+          while (!socket.destroyed && socket.write(piece));
+        };
+        socket.on('drain', pour).write(first);
+        pour();
+      });
+      const receiver = await Receiver.open(1);
+      const delay = monitorEventLoopDelay({ resolution: 1 });
+      delay.enable();
+      await assert.rejects(
+        receiver.take(url),
+        /\(1xx\) or header lines that come to no end/,
+        flood.slice(0, 20),
+      );
+      delay.disable();
+      assert.equal(asked, 1, 'it is not tried again');
+      assert.ok(delay.max < 1e9, `others waited ${delay.max / 1e6} ms`);
+      assert.deepEqual(await receiver.found(), []);
+    }
+  });
+
+  it('may come after a few others, and not after many', async () => {
+    const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n';
+    const answer = head('Content-Length: 4').toString();
+    const receiver = await Receiver.open(1);
+    const few = await serveRaw(Buffer.from(`${hint.repeat(8)}${answer}disk`), 100_000);
+    await receiver.check(await receiver.take(few), Buffer.from('disk'));
+    const many = await serveRaw(Buffer.from(`${hint.repeat(9)}${answer}disk`), 100_000);
+    await assert.rejects((await Receiver.open(1)).take(many), { code: 'SYS.1015', message: /\(1xx\)/ });
+  });
+
+  it('in another protocol is refused at once, with what came', async () => {
+    for (const lines of ['Connection: Upgrade\r\nUpgrade: websocket\r\n', '']) {
+      let asked = 0;
+      const url = await serve((socket) => {
+        asked++;
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`);
+      });
+      const receiver = await Receiver.open(1);
+      await assert.rejects(receiver.take(url), /101 Switching Protocols/);
+      assert.equal(asked, 1);
     }
   });
 
