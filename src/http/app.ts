@@ -26,7 +26,7 @@ import { addExports } from './exports.ts';
 import { addJsonMessages } from './json-messages.ts';
 import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
-import { securityHeaders } from './security-headers.ts';
+import { alwaysSaid } from './security-headers.ts';
 import { guardBodies } from './slow-bodies.ts';
 import { addUploads } from './uploads.ts';
 import type { WebHooks } from './web-hooks.ts';
@@ -103,9 +103,13 @@ export function createApp(parts: Parts): FastifyInstance {
     // Calls under way are answered; whoever stops the service bounds the wait.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
-    // What fails before there is a route: a path that can't be read.
-    frameworkErrors: (error, _request, reply) =>
-      sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', error.message).toBody()),
+    // What fails before there is a route, and before any hook: a path that can't be read.
+    frameworkErrors: (error, request, reply) =>
+      sendError(
+        reply.headers(alwaysSaid(request)),
+        error.statusCode ?? 400,
+        new IngotError('SYS.1007', error.message).toBody(),
+      ),
   });
 
   connections.guard(app.server, tls !== undefined);
@@ -127,7 +131,7 @@ export function createApp(parts: Parts): FastifyInstance {
   guardBodies(app, requestTimeout);
   app.addHook('onSend', (request, reply, payload, done) => {
     const own = reply.getHeader('content-security-policy');
-    reply.header('x-request-id', request.id).headers(securityHeaders(request.protocol));
+    reply.headers(alwaysSaid(request));
     if (own !== undefined) reply.header('content-security-policy', own);
     done(null, payload);
   });

@@ -1,6 +1,12 @@
-/** What every answer says: nothing here is to be framed, guessed at, kept by caches or told to others. */
-export function securityHeaders(protocol: string): Record<string, string> {
+import type { FastifyRequest } from 'fastify';
+
+/**
+ * What every answer says: which call it belongs to, and that nothing here is to be framed, guessed at, kept by caches
+ * or told to others.
+ */
+export function alwaysSaid({ id, protocol }: FastifyRequest): Record<string, string> {
   return {
+    'x-request-id': id,
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
     'referrer-policy': 'no-referrer',

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AnsweredBytes, AnsweredFile } from '../kernel/message.ts';
 import { HttpProblem } from './answers.ts';
 import { contentDisposition, wantedBytes } from './file-range.ts';
-import { securityHeaders } from './security-headers.ts';
+import { alwaysSaid } from './security-headers.ts';
 
 /** Two of these a download: one is filled while the other is sent. Larger ones were no faster. */
 const PIECE_BYTES = { most: 256 * 1024, least: 16 * 1024 };
@@ -78,8 +78,7 @@ export async function sendFile(
 function headersOf(reply: FastifyReply, request: FastifyRequest): Record<string, string> {
   return {
     ...(reply.getHeaders() as Record<string, string>),
-    'x-request-id': request.id,
-    ...securityHeaders(request.protocol),
+    ...alwaysSaid(request),
     // It may be kept, and asked for again with its ETag.
     'cache-control': 'private, no-cache',
   };

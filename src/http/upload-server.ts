@@ -6,7 +6,7 @@ import { UploadStore } from './upload-store.ts';
 
 /** The tus protocol's own server, for uploads at `path/{key}`. */
 export function uploadServer(path: string, parts: { uploads: Uploads; log: Log }): Server {
-  return new Server({
+  const server = new Server({
     path,
     datastore: new UploadStore(parts),
     locker: new UploadLocks(),
@@ -15,6 +15,24 @@ export function uploadServer(path: string, parts: { uploads: Uploads; log: Log }
     // A client that wants to create an upload is shown the one whose address it has.
     namingFunction: (request) => keyIn(request.url),
   });
+  refuseOtherOrigins(server);
+  return server;
+}
+
+/**
+ * The library lets the pages of any origin read its answers, or of those that are named to it, and has no option for
+ * none. All its answers come out of one method, which is not meant for us.
+ */
+function refuseOtherOrigins(server: Server): void {
+  const inner = server as unknown as { handler(request: Request): Promise<Response> };
+  const answer = inner.handler.bind(server);
+  inner.handler = async (request) => {
+    const response = await answer(request);
+    for (const name of [...response.headers.keys()]) {
+      if (name.startsWith('access-control-')) response.headers.delete(name);
+    }
+    return response;
+  };
 }
 
 function keyIn(url: string | undefined): string {

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Uploads } from '../image/upload/uploads.ts';
 import type { Log } from '../kernel/log.ts';
+import { alwaysSaid } from './security-headers.ts';
 
 const PREFIX = '/uploads';
 
@@ -20,6 +21,7 @@ export function addUploads(app: FastifyInstance, parts: { uploads: Uploads; log:
       config: { slow: true },
       handler: async (request, reply) => {
         reply.hijack();
+        for (const [name, value] of Object.entries(alwaysSaid(request))) reply.raw.setHeader(name, value);
         server ??= openServer();
         await (await server).handle(request.raw, reply.raw);
       },

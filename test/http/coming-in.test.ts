@@ -136,29 +136,57 @@ describe('a caller', () => {
   });
 
   it('gets no leave for pages of other origins, and answers that are not to be framed, kept or guessed at', async () => {
-    const headers = { origin: 'https://elsewhere.example', 'access-control-request-method': 'POST' };
-    for (const [method, path] of [
-      ['OPTIONS', '/v1/images'],
-      ['OPTIONS', '/zstack/v1/images'],
-      ['GET', '/zstack/v1/images'],
-      ['GET', '/healthz'],
-    ]) {
-      const answer = await service.client.http(method ?? '', path ?? '', { headers });
-      const allowed = [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'));
-      assert.deepEqual(allowed, [], `${method} ${path}`);
-      if (method === 'OPTIONS') assert.ok(answer.status >= 400, String(answer.status));
-    }
-    for (const path of ['/healthz', '/v1/images', '/docs', '/nowhere', '/metrics']) {
-      const { headers: told } = await service.client.http('GET', path);
-      assert.equal(told.get('x-content-type-options'), 'nosniff', path);
-      assert.equal(told.get('x-frame-options'), 'DENY', path);
-      assert.equal(told.get('referrer-policy'), 'no-referrer', path);
+    const { uploadUrl } = await service.client.call('AddImage', { name: 'up', url: 'upload://up' });
+    const upload = new URL(uploadUrl).pathname;
+    const asked = { origin: 'https://elsewhere.example', 'access-control-request-method': 'POST' };
+    const tus = { 'tus-resumable': '1.0.0', 'upload-offset': '0' };
+    const bytes = { ...tus, 'content-type': 'application/offset+octet-stream' };
+    for (const [method, path, status, headers = {}] of [
+      ['OPTIONS', '/v1/images', 404],
+      ['OPTIONS', '/zstack/v1/images', 404],
+      ['GET', '/zstack/v1/images', 200],
+      ['GET', '/healthz', 200],
+      ['GET', '/readyz', 200],
+      ['GET', '/v1/images', 200],
+      ['GET', '/docs', 200],
+      ['GET', '/nowhere', 404],
+      ['GET', '/%zz', 400],
+      ['GET', `/v1/jobs/${'x'.repeat(200)}`, 414],
+      ['GET', '/metrics', 200],
+      ['OPTIONS', upload, 204],
+      ['OPTIONS', '/uploads/none', 204],
+      ['HEAD', upload, 200, tus],
+      ['HEAD', upload, 412],
+      ['HEAD', '/uploads/none', 404, tus],
+      ['POST', upload, 201, { ...tus, 'upload-length': '8' }],
+      ['POST', upload, 400, { ...tus, 'upload-length': 'x' }],
+      ['PATCH', upload, 409, { ...bytes, 'upload-offset': '5' }],
+      ['PATCH', upload, 204, bytes],
+      ['DELETE', upload, 204, tus],
+      ['GET', upload, 404],
+    ] as const) {
+      const body = method === 'PATCH' ? { body: 'abcd' } : {};
+      const answer = await service.client.http(method, path, {
+        headers: { ...asked, ...headers },
+        ...body,
+      });
+      const told = answer.headers;
+      const about = `${method} ${path}`;
+      assert.equal(answer.status, status, `${about}: ${answer.text}`);
+      const allowed = [...told.keys()].filter((name) => name.startsWith('access-control-'));
+      assert.deepEqual(allowed, [], about);
+      assert.match(told.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, about);
+      assert.equal(told.get('x-content-type-options'), 'nosniff', about);
+      assert.equal(told.get('x-frame-options'), 'DENY', about);
+      assert.equal(told.get('referrer-policy'), 'no-referrer', about);
+      assert.equal(told.get('cross-origin-resource-policy'), 'same-origin', about);
+      assert.equal(told.get('cache-control'), 'no-store', about);
       assert.match(
         told.get('content-security-policy') ?? '',
         /default-src 'none'.*frame-ancestors 'none'/,
-        path,
+        about,
       );
-      assert.equal(told.get('strict-transport-security'), null, path);
+      assert.equal(told.get('strict-transport-security'), null, about);
     }
   });
 
