@@ -11,6 +11,7 @@ import Fastify, {
 import { Histogram } from 'prom-client';
 import type { Uploads } from '../image/upload/uploads.ts';
 import { IngotError, toIngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import { jsonFault } from '../kernel/json-fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { type AnsweredFile, type Message, pathVariables } from '../kernel/message.ts';
@@ -27,7 +28,7 @@ import { addJsonMessages } from './json-messages.ts';
 import { addNativeRoutes, NATIVE_PREFIX, sendNativeError } from './native.ts';
 import { addRestRoutes } from './rest.ts';
 import { alwaysSaid } from './security-headers.ts';
-import { guardBodies } from './slow-bodies.ts';
+import { guardBodies, limitBody } from './slow-bodies.ts';
 import { addUploads } from './uploads.ts';
 import type { WebHooks } from './web-hooks.ts';
 
@@ -104,12 +105,15 @@ export function createApp(parts: Parts): FastifyInstance {
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
     // What fails before there is a route, and before any hook: a path that can't be read.
-    frameworkErrors: (error, request, reply) =>
-      sendError(
-        reply.headers(alwaysSaid(request)),
-        error.statusCode ?? 400,
-        new IngotError('SYS.1007', error.message).toBody(),
-      ),
+    frameworkErrors: (error, request, reply) => {
+      limitBody(request.raw, requestTimeout);
+      reply.headers(alwaysSaid(request));
+      const details =
+        error.code === 'FST_ERR_MAX_PARAM_LENGTH'
+          ? `a part of the path ${shorten(pathOf(request))} is too long`
+          : `the path ${shorten(pathOf(request))} is not a valid URL`;
+      return sendError(reply, error.statusCode ?? 400, new IngotError('SYS.1007', details).toBody());
+    },
   });
 
   connections.guard(app.server, tls !== undefined);
@@ -168,11 +172,15 @@ export function createApp(parts: Parts): FastifyInstance {
     return sendError(reply, 503, error.toBody());
   });
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0];
-    const hint = path?.startsWith('/zstack')
+    const path = pathOf(request);
+    const hint = path.startsWith('/zstack')
       ? 'GET /openapi.json lists what there is'
       : 'the API is below /v1, and as ZStack has it below /zstack/v1';
-    return sendError(reply, 404, new IngotError('SYS.1008', `there is nothing at ${path}; ${hint}`).toBody());
+    return sendError(
+      reply,
+      404,
+      new IngotError('SYS.1008', `there is nothing at ${shorten(path)}; ${hint}`).toBody(),
+    );
   });
 
   app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }));
@@ -206,7 +214,11 @@ function shownPath({ url, params, routeOptions }: FastifyRequest, secret: Readon
   // The keys of exports and uploads are for those alone who were given them.
   if (/^\/(exports|uploads)\//.test(url)) return routeOptions.url ?? '';
   const names = Object.keys((params ?? {}) as Record<string, string>);
-  return (names.some((name) => secret.has(name)) ? routeOptions.url : url.split('?')[0]) ?? '';
+  return (names.some((name) => secret.has(name)) ? routeOptions.url : pathOf({ url })) ?? '';
+}
+
+function pathOf({ url }: { url: string }): string {
+  return url.split('?', 1)[0] ?? '';
 }
 
 function quieter(level: string): string {

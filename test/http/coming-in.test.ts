@@ -6,6 +6,7 @@ import https from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { Ingot } from '../cli/ingot.ts';
 import { startNginx } from '../support/nginx.ts';
@@ -59,6 +60,48 @@ describe('a caller', () => {
     const dripping = setInterval(() => socket.write(' '), 100);
     await closed(socket).finally(() => clearInterval(dripping));
     assert.match(socket.said(), /^(HTTP\/1\.1 408 |$)/);
+  });
+
+  it('who was answered already, and does not end the body of the call, is hung up on all the same', async () => {
+    for (const call of [
+      'GET /nowhere',
+      'GET /%zz',
+      `GET /v1/jobs/${'x'.repeat(200)}`,
+      'OPTIONS /uploads/x',
+      'PATCH /uploads/x',
+      'HEAD /uploads/x',
+    ]) {
+      const socket = dial();
+      const begun = performance.now();
+      socket.write(
+        `${call} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n` +
+          'Content-Type: application/offset+octet-stream\r\nContent-Length: 1000\r\n\r\n{',
+      );
+      const dripping = setInterval(() => socket.write(' '), 100);
+      await closed(socket).finally(() => clearInterval(dripping));
+      assert.match(socket.said(), /^HTTP\/1\.1 (4|204)/, call);
+      // It has 1 s, and would go on for 100 s.
+      assert.ok(performance.now() - begun < 10_000, `${call}: ${performance.now() - begun} ms`);
+    }
+  });
+
+  it('may end the body of a call after its answer, and be answered further', async () => {
+    for (const call of ['GET /nowhere', 'GET /%zz', 'OPTIONS /uploads/x', 'HEAD /uploads/x']) {
+      const socket = dial();
+      const answers = () => socket.said().split('HTTP/1.1 ').length - 1;
+      socket.write(
+        `${call} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n` +
+          'Content-Type: application/offset+octet-stream\r\nContent-Length: 100000\r\n\r\n',
+      );
+      await until('the first answer', async () => answers() === 1);
+      socket.write('x'.repeat(100_000));
+      // Longer than the body may take: it is whole by then.
+      await sleep(1300);
+      socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      await until(`the second answer after ${call}`, async () => answers() === 2);
+      assert.match(socket.said(), /HTTP\/1\.1 200 OK/);
+      socket.destroy();
+    }
   });
 
   it('who takes none of the answers that it asked for is hung up on, and little is held for it', async () => {
