@@ -1,5 +1,6 @@
 /** What a call's headers say of how it is to be carried out (zstack-api.md 1.5). */
 import type { FastifyRequest } from 'fastify';
+import { shorten } from '../kernel/format.ts';
 import { HttpProblem } from './answers.ts';
 
 /** More than this is taken as this: 30 days, in seconds. */
@@ -12,7 +13,7 @@ export function callHeaders(request: FastifyRequest): { id?: string; timeout?: n
     throw new HttpProblem(
       400,
       'SYS.1007',
-      `the header X-Job-UUID must have 32 letters and digits, but is '${id}'`,
+      `the header X-Job-UUID must have 32 letters and digits, but is '${shorten(String(id))}'`,
     );
   }
   const given = request.headers['x-api-timeout'];
@@ -21,7 +22,7 @@ export function callHeaders(request: FastifyRequest): { id?: string; timeout?: n
     throw new HttpProblem(
       400,
       'SYS.1007',
-      `the header X-API-Timeout must be a whole number of seconds, at least 1, but is '${given}'`,
+      `the header X-API-Timeout must be a whole number of seconds, at least 1, but is '${shorten(String(given))}'`,
     );
   }
   return {

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorBody, IngotError, toIngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Message } from '../kernel/message.ts';
 import { didYouMean } from '../kernel/nearest.ts';
@@ -102,7 +103,7 @@ function find(byClass: ReadonlyMap<string, Message>, name: string): Message {
   for (const [fullName, message] of byClass) if (fullName.endsWith(`.${last}`)) return message;
   throw new IngotError(
     'SYS.1008',
-    `there is no message '${name}'${didYouMean(
+    `there is no message '${shorten(name)}'${didYouMean(
       last,
       [...byClass.values()].map((message) => `API${message.name}Msg`),
     )}`,

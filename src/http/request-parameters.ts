@@ -49,7 +49,10 @@ function fromBody(message: Message, body: unknown): Members {
   if (inner === undefined || inner === null) {
     const others = Object.keys(rest);
     if (others.length === 0) return tagsFor(message, members);
-    throw malformed(message, `has no member '${key}', but ${others.map((name) => `'${name}'`).join(', ')}`);
+    throw malformed(
+      message,
+      `has no member '${key}', but ${shorten(others.map((name) => `'${name}'`).join(', '))}`,
+    );
   }
   if (typeof inner !== 'object' || Array.isArray(inner))
     throw malformed(message, `has '${key}' that is not an object`);

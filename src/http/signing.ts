@@ -1,5 +1,6 @@
 /** The headers of calls that are signed with an access key (zstack-api.md 1.4). */
 import type { IncomingHttpHeaders } from 'node:http';
+import { shorten } from '../kernel/format.ts';
 import { HttpProblem } from './answers.ts';
 
 /** How far a call's clock may be from ours, in milliseconds. */
@@ -29,7 +30,7 @@ export function readSigned(credentials: string, headers: IncomingHttpHeaders, no
     throw new HttpProblem(
       400,
       'ID.1000',
-      `the header Date must be like 'Mon, 06 Jan 2025 03:51:16 GMT', but is '${date}'`,
+      `the header Date must be like 'Mon, 06 Jan 2025 03:51:16 GMT', but is '${shorten(date)}'`,
     );
   }
   if (!times.some((time) => Math.abs(time - now) <= SKEW)) {

@@ -8,6 +8,7 @@ import tls from 'node:tls';
 import type { Database } from '../database/database.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { toIngotError } from '../kernel/errors.ts';
+import { shorten } from '../kernel/format.ts';
 import type { Log } from '../kernel/log.ts';
 import { maskedUrl } from '../kernel/masked-url.ts';
 import type { SecretBox } from '../kernel/secret-box.ts';
@@ -80,7 +81,7 @@ export class WebHooks {
       throw new HttpProblem(
         400,
         'SYS.1007',
-        `the header X-Web-Hook must be an http(s) URL, but is '${maskedUrl(String(given))}'`,
+        `the header X-Web-Hook must be an http(s) URL, but is '${shorten(maskedUrl(String(given)))}'`,
       );
     }
     const { hosts, egress } = this.#parts;
@@ -90,7 +91,7 @@ export class WebHooks {
     throw new HttpProblem(
       400,
       'SYS.1007',
-      `the header X-Web-Hook names the host '${url.host}', which is not among those that may be called (the setting webHookHosts: ${hosts.join(', ') || 'none'})`,
+      `the header X-Web-Hook names the host '${shorten(url.host)}', which is not among those that may be called (the setting webHookHosts: ${hosts.join(', ') || 'none'})`,
     );
   }
 

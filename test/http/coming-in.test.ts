@@ -233,6 +233,28 @@ describe('a caller', () => {
     }
   });
 
+  it('is told the beginning of what was wrong, however long it is', async () => {
+    const long = 'x'.repeat(100_000);
+    const json = (body: unknown) => ({ headers: { 'content-type': 'application/json' }, body });
+    for (const [method, path, options = {}] of [
+      ['GET', `/nowhere/${long}`],
+      ['GET', `/%zz${long}`],
+      ['GET', `/v1/jobs/${long}`],
+      ['GET', `/v1/images?${long}=1`],
+      ['GET', '/v1/images', { headers: { 'x-job-uuid': long } }],
+      ['GET', '/v1/images', { headers: { 'x-api-timeout': long } }],
+      ['POST', '/zstack/v1/images', { headers: { 'x-web-hook': long } }],
+      ['POST', '/zstack/v1/images', { headers: { 'x-web-hook': `http://${long}/` } }],
+      ['GET', '/v1/images', { headers: { authorization: 'ZStack a:b', date: long } }],
+      ['POST', '/zstack/v1/images', json({ [long]: {} })],
+      ['POST', '/v1/images', json({ [long]: {} })],
+      ['POST', '/zstack/api', json({ [long]: {} })],
+    ] as const) {
+      const answer = await service.client.http(method, path, options);
+      assert.ok(answer.text.includes('…') && answer.text.length < 2000, `${method} ${path.slice(0, 30)}`);
+    }
+  });
+
   it('is not told back what it sent as JSON that is none', async () => {
     const answer = await service.client.http('PUT', '/zstack/v1/accounts/login', {
       body: '{"logInByAccount": {"password": "hunter2", }',
