@@ -283,7 +283,18 @@ function fileSystems(bench: Workbench): GoodImage[] {
       return { name: `raw, ${name} on the whole disk`, path, format: 'raw' };
     }),
     { name: 'raw, SquashFS', path: bench.path('tree.squashfs'), format: 'raw' },
+    { name: 'raw, swap of a big-endian machine', path: bigEndianSwap(bench), format: 'raw' },
   ];
+}
+
+function bigEndianSwap(bench: Workbench): string {
+  const path = blank(bench, 'big-endian-swap.raw', MIB);
+  bench.run('mkswap', '-q', path);
+  const bytes = readFileSync(path);
+  // The version, the last page, how many are bad.
+  bytes.subarray(1024, 1024 + 12).swap32();
+  writeFileSync(path, bytes);
+  return path;
 }
 
 function discs(bench: Workbench): GoodImage[] {
