@@ -46,6 +46,10 @@ describe('what the hostile files are made of is taken while it is sound', () => 
     ['a bitmap', { bitmap: true }],
     ['its L1 table last', { l1Last: true }],
     ['an extension that is not known', { extensions: [[0x12345678, Buffer.from('anything')]] }],
+    [
+      'extensions that end with the first 64 KiB of a larger cluster',
+      { clusterBits: 21, extensions: [[0x12345678, Buffer.alloc(65536 - 120)]] },
+    ],
     ['all of it', { snapshot: true, bitmap: true, compressed: true, l1Last: true }],
   ];
   for (const [name, options] of sound) {
