@@ -7,7 +7,7 @@ import { IngotError } from '../../src/kernel/errors.ts';
 import { inspect } from '../disk/workbench.ts';
 import { runProgram } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
-import { gptDisk, isoDisc, mbrDisk } from './disks.ts';
+import { gptDisk, isoDisc, mbrDisk, writeBtrfs, writeExt4, writeLvm } from './disks.ts';
 import { type ForgeOptions, forge } from './forge.ts';
 import { hostileCases } from './hostile-cases.ts';
 
@@ -59,6 +59,26 @@ describe('what the hostile files are made of is taken while it is sound', () => 
       const path = join(temporaryDirectory(), 'sound.qcow2');
       writeFileSync(path, bytes);
       await runProgram('qemu-img', ['check', '-q', '-f', 'qcow2', path]);
+    });
+  }
+
+  const guests: [string, ForgeOptions, (bytes: Buffer) => void][] = [
+    [
+      'GPT and ext4',
+      { clusterBits: 9, virtualSize: 1 << 14, dataFirst: true },
+      (bytes) => {
+        gptDisk().copy(bytes, 512, 512, 1024);
+        writeExt4(bytes, 4096);
+      },
+    ],
+    ['LVM', { clusterBits: 9, virtualSize: 1 << 14, dataFirst: true }, writeLvm],
+    ['Btrfs', { dataFirst: true }, writeBtrfs],
+  ];
+  for (const [name, options, write] of guests) {
+    it(`qcow2, whose guest's ${name} came to lie where that of a raw disk does`, () => {
+      const { bytes } = forge(options);
+      write(bytes);
+      assert.equal(inspect(bytes).format, 'qcow2');
     });
   }
 
