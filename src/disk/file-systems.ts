@@ -105,11 +105,16 @@ function readLvm(head: Head): BareFileSystem | undefined {
   return undefined;
 }
 
-/** The magic is at the end of the first page, whose size is that of the machine that made it. */
+/**
+ * The magic is at the end of the first page, whose size is that of the machine that made it, and its numbers are in
+ * that machine's byte order: the version, always 1, shows which.
+ */
 function readSwap(head: Head): BareFileSystem | undefined {
+  const littleEndian = head.u32le(1024) === 1;
+  if (!littleEndian && head.u32be(1024) !== 1) return undefined;
+  const lastPage = littleEndian ? head.u32le(1024 + 4) : head.u32be(1024 + 4);
   for (const page of [4096, 8192, 16384, 65536]) {
-    if (!head.holds('SWAPSPACE2', page - 10)) continue;
-    return { kind: 'swap', end: (head.u32le(1024 + 4) + 1) * page };
+    if (head.holds('SWAPSPACE2', page - 10)) return { kind: 'swap', end: (lastPage + 1) * page };
   }
   return undefined;
 }

@@ -10,8 +10,8 @@ import type { Extent } from './qcow2-extensions.ts';
 import { type OnMetadata, Qcow2Maps } from './qcow2-maps.ts';
 import { checkRawSize, type RawDisk, readRaw } from './raw.ts';
 import { cutShort, refusal } from './refusal.ts';
-import { isDisc, refuseAppended } from './second-format.ts';
-import { refuseForeign, refuseTrailer } from './signatures.ts';
+import { refuseBesideData, refuseVolumeInDisc } from './second-format.ts';
+import { refuseForeign, refuseTrailer, TRAILERS } from './signatures.ts';
 import { refuseText } from './text.ts';
 
 export interface InspectorOptions {
@@ -24,7 +24,7 @@ export interface InspectorOptions {
 }
 
 type Judged =
-  | { format: 'qcow2'; facts: Omit<Qcow2Facts, 'format' | 'fileSize'>; maps: Qcow2Maps; disc: boolean }
+  | { format: 'qcow2'; facts: Omit<Qcow2Facts, 'format' | 'fileSize'>; maps: Qcow2Maps; head: Uint8Array }
   | { format: 'iso'; volume: IsoVolume; hybrid?: 'mbr' | 'gpt' }
   | { format: 'raw'; disk: RawDisk };
 
@@ -32,7 +32,7 @@ type Judged =
 const FIRST_LOOK = 4096;
 /** Enough for the header or the superblock of everything that is looked for. */
 const HEAD = Math.max(QCOW2_HEAD, ISO_HEAD, FILE_SYSTEM_HEAD);
-const TAIL = 512;
+const TAIL = TRAILERS;
 const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
 
 /**
@@ -41,7 +41,7 @@ const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
  * again whose meaning is told behind them (`unread`).
  *
  * The verdict depends on the bytes alone, not on how they are cut into chunks. Keeps a head of 96 KiB and a
- * tail of 512 bytes; of a qcow2 also a bit or two for each of its clusters, and the places of the tables to come.
+ * tail of 1 KiB; of a qcow2 also a bit or two for each of its clusters, and the places of the tables to come.
  */
 export class DiskInspector {
   readonly #totalSize: number | undefined;
@@ -97,11 +97,12 @@ export class DiskInspector {
   unread(): Extent | undefined {
     return this.#orRefuse(() => {
       if (this.#judged?.format !== 'qcow2') return undefined;
-      const { maps, disc } = this.#judged;
+      const { maps, head, facts } = this.#judged;
       const part = maps.unread();
       if (part) return part;
-      const use = { disc, tail: this.#tailOf(this.#seen), fileSize: this.#seen };
-      refuseAppended(use, (position) => maps.isUsed(position));
+      const { clusterSize } = facts;
+      const image = { head, tail: this.#tailOf(this.#seen), fileSize: this.#seen, clusterSize };
+      refuseBesideData(image, (position) => maps.isData(position));
       return undefined;
     });
   }
@@ -164,11 +165,12 @@ export class DiskInspector {
       const maps = new Qcow2Maps(header, fileSize, this.#onMetadata);
       this.#onMetadata?.(bytes.subarray(0, header.facts.clusterSize), 0);
       maps.read(bytes, 0);
-      this.#judged = { format: 'qcow2', facts: header.facts, maps, disc: isDisc(head) };
+      this.#judged = { format: 'qcow2', facts: header.facts, maps, head: bytes };
       return;
     }
     const volume = readIso(head);
     const table = volume && readPartitionTable(head);
+    if (volume) refuseVolumeInDisc(head);
     if (volume) this.#judged = { format: 'iso', volume, ...(table && { hybrid: table.kind }) };
     else this.#judged = { format: 'raw', disk: readRaw(head) };
     if (this.#totalSize === undefined) return;
@@ -197,7 +199,7 @@ export class DiskInspector {
       judged.maps.check(fileSize);
       return { format: 'qcow2', fileSize, ...judged.facts };
     }
-    refuseTrailer(this.#tailOf(fileSize));
+    refuseTrailer(this.#tailOf(fileSize), fileSize);
     if (judged?.format === 'iso') {
       this.#checkSize(fileSize);
       const { label, bootable, udf } = judged.volume;

@@ -85,9 +85,9 @@ export class ClusterClaims {
     }
   }
 
-  /** Whether the maps say of the byte what it is. */
-  isUsed(position: number): boolean {
+  /** Whether the byte is in a cluster that a guest has written: data of the disk, its snapshots or bitmaps. */
+  isData(position: number): boolean {
     const cluster = Math.floor(position / this.#clusterSize);
-    return [this.#metadata, this.#ownData, this.#otherData, this.#packed].some((set) => set.has(cluster));
+    return [this.#ownData, this.#otherData, this.#packed].some((set) => set.has(cluster));
   }
 }

@@ -27,8 +27,10 @@ const MAX_BITMAPS = 65535;
 const MAX_BITMAP_DIRECTORY = 64 * 1024 * 1024;
 
 /**
- * Walks the extensions between the header and the end of the first cluster, or the backing file's name.
- * Unknown ones may be skipped, says the format. @param use the autoclear features that are set
+ * Walks the extensions between the header and the end of what was read of the first cluster. Unknown ones may be
+ * skipped, says the format; but readers go on to the mark that ends them, and one that hides it would hide from us
+ * what they find behind.
+ * @param use the autoclear features that are set
  */
 export function readExtensions(
   head: Head,
@@ -43,7 +45,9 @@ export function readExtensions(
     const length = head.u32be(at + 4);
     const data = at + 8;
     if (length > end - data) {
-      throw damaged(`its header extension ${type.toString(16)} has ${length} bytes, more than fit`);
+      throw damaged(
+        `its header extension ${type.toString(16)} has ${length} bytes, and reaches beyond byte ${end}, where they must have ended`,
+      );
     }
     if (type === END) return found;
     if (type === DATA_FILE_NAME) found.dataFile = Buffer.from(head.slice(data, length)).toString();
@@ -55,7 +59,7 @@ export function readExtensions(
     }
     at = data + Math.ceil(length / 8) * 8;
   }
-  return found;
+  throw damaged(`its header extensions reach beyond byte ${end}: no mark ends them before`);
 }
 
 function readBitmaps(head: Head, at: number, found: Qcow2Extensions): void {

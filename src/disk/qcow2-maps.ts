@@ -111,9 +111,9 @@ export class Qcow2Maps {
     this.#feed(bytes, this.#at);
   }
 
-  /** Whether the maps, all of which were read, say of the byte what it is. */
-  isUsed(position: number): boolean {
-    return this.#claims.isUsed(position);
+  /** Whether the maps, all of which were read, say that the byte is in a cluster of data. */
+  isData(position: number): boolean {
+    return this.#claims.isData(position);
   }
 
   /** Gives the open table those of the bytes that are its own. */

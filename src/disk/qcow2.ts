@@ -21,7 +21,7 @@ export interface Qcow2Header {
 }
 
 const QCOW2_MAGIC = 'QFI\xfb';
-/** The header, its extensions and the backing file's name must be here; real ones take a few hundred bytes. */
+/** The header and its extensions must end here; real ones take a few hundred bytes. */
 export const QCOW2_HEAD = 64 * 1024;
 
 const HEADER_LENGTH_2 = 72;
@@ -57,8 +57,8 @@ export function readQcow2(head: Head, maxVirtualSize: number): Qcow2Header {
   const features = version === 3 ? readFeatures(head, clusterBits) : NO_FEATURES;
   const headerLength = version === 3 ? readHeaderLength(head, clusterSize) : HEADER_LENGTH_2;
   const compression = readCompression(head, features.compressionType, headerLength);
-  const backingOffset = head.u64be(8);
-  const extensionsEnd = Math.min(clusterSize, backingOffset || clusterSize, QCOW2_HEAD);
+  refuseBackingFile(head);
+  const extensionsEnd = Math.min(clusterSize, QCOW2_HEAD);
   const extensions = readExtensions(head, headerLength, extensionsEnd, { bitmaps: features.bitmaps });
   refuseDependants(head, features.externalData, extensions);
 
@@ -152,17 +152,20 @@ function readCompression(head: Head, flagged: boolean, headerLength: number): 'z
   return type === 1 ? 'zstd' : 'zlib';
 }
 
-/** What is not in this file can't be checked, copied or trusted: a backing file, a data file, a key. */
-function refuseDependants(head: Head, externalData: boolean, extensions: Qcow2Extensions): void {
+/** What is not in this file can't be checked, copied or trusted. Its name may stand where extensions would. */
+function refuseBackingFile(head: Head): void {
   const backingOffset = head.u64be(8);
-  if (backingOffset !== 0) {
-    const length = Math.min(1023, head.u32be(16));
-    const name = quotable(Buffer.from(head.slice(backingOffset, length)).toString(), 200);
-    throw refusal(
-      'qcow2-backing-file',
-      `The image is not standalone: its backing file is ${name ? `"${name}"` : 'named outside of its header'}. Merge the two where both are: qemu-img convert -O qcow2 SOURCE TARGET.qcow2`,
-    );
-  }
+  if (backingOffset === 0) return;
+  const length = Math.min(1023, head.u32be(16));
+  const name = quotable(Buffer.from(head.slice(backingOffset, length)).toString(), 200);
+  throw refusal(
+    'qcow2-backing-file',
+    `The image is not standalone: its backing file is ${name ? `"${name}"` : 'named outside of its header'}. Merge the two where both are: qemu-img convert -O qcow2 SOURCE TARGET.qcow2`,
+  );
+}
+
+/** The same holds for a data file and a key. */
+function refuseDependants(head: Head, externalData: boolean, extensions: Qcow2Extensions): void {
   if (externalData || extensions.dataFile !== undefined) {
     const name = quotable(extensions.dataFile ?? '', 200);
     throw refusal(

@@ -6,46 +6,71 @@ import { readSuperblock, readVolumeBootSector } from './file-systems.ts';
 import { Head } from './head.ts';
 import { readPartitionTable } from './partition-table.ts';
 import { refusal } from './refusal.ts';
+import { findForeign, findTrailers } from './signatures.ts';
 
-/** Where the first volume descriptor of a disc has its name. */
-const DISC_AT = 32769;
+/** The volume descriptors of a disc; readers pass over those that they don't know, and go on. */
+const DESCRIPTORS = { start: 32768, end: 98304, size: 2048 };
 const DISC_NAMES = ['CD001', 'BEA01', 'NSR02', 'NSR03'];
-const FOOTER = 512;
 
-/** Refuses a qcow2 whose first cluster, which is its header and nothing else, is a disk or a disc as well. */
+/** Refuses a qcow2 whose first cluster, which is its header and nothing else, is something else as well. */
 export function refuseSecondFormat(head: Head, clusterSize: number): void {
-  const header = new Head(head.slice(0, clusterSize));
-  const table = readPartitionTable(header);
-  if (table) refuse(table.kind === 'gpt' ? 'a raw disk with a GPT' : 'a raw disk with an MBR');
-  if (isDisc(header)) refuse('an ISO 9660 or UDF disc');
-  const volume = readVolumeBootSector(header) ?? readSuperblock(header);
-  if (volume) refuse(`a raw disk with ${volume.kind}`);
-}
-
-/** Whether it could be read as a disc. */
-export function isDisc(head: Head): boolean {
-  return DISC_NAMES.some((name) => head.holds(name, DISC_AT));
+  refuseRaw(new Head(head.slice(0, clusterSize)));
 }
 
 /**
- * Refuses a qcow2 that is something else too by bytes that belong to none of its clusters.
- * @param disc whether it could be read as a disc
- * @param tail ends where the file ends
+ * Refuses a qcow2 that is something else too by bytes that are no guest's. What is in a cluster of data is what a
+ * guest has written, and may be anything at all: where in the file the cluster came to lie is chance.
+ * @param head the first bytes of the file
+ * @param tail its last `TRAILERS` bytes, or all there are
  */
-export function refuseAppended(
-  use: { disc: boolean; tail: Head; fileSize: number },
-  isUsed: (position: number) => boolean,
+export function refuseBesideData(
+  image: { head: Uint8Array; tail: Head; fileSize: number; clusterSize: number },
+  isData: (position: number) => boolean,
 ): void {
-  if (use.disc && !isUsed(DISC_AT)) refuse('an ISO 9660 or UDF disc');
-  const footerAt = use.tail.length - FOOTER;
-  if (isUsed(use.fileSize - FOOTER)) return;
-  if (use.tail.holds('conectix', footerAt)) refuse('a Hyper-V disk (VHD, fixed)');
-  if (use.tail.holds('koly', footerAt)) refuse('a macOS disk (DMG)');
+  const { head, tail, fileSize, clusterSize } = image;
+  const others = Uint8Array.from(head);
+  for (let at = 0; at < head.length; at += clusterSize) {
+    if (isData(at)) others.fill(0, at, at + clusterSize);
+  }
+  refuseRaw(new Head(others));
+  const trailer = findTrailers(tail, fileSize).find(({ at }) => !isData(at));
+  if (trailer) refuseTwo('qcow2', trailer.name);
 }
 
-function refuse(what: string): never {
+/**
+ * Refuses a disc that is a disk with a file system too. The system area at its start is free for that, and a
+ * partition table in it is what makes a hybrid; but who makes a disc puts no superblock there.
+ */
+export function refuseVolumeInDisc(head: Head): void {
+  const volume = readVolumeBootSector(head) ?? readSuperblock(head);
+  if (volume) refuseTwo('disc', `a raw disk with ${volume.kind}`);
+}
+
+function refuseRaw(head: Head): void {
+  const foreign = findForeign(head);
+  if (foreign) refuseTwo('qcow2', foreign.name);
+  const table = readPartitionTable(head);
+  if (table) refuseTwo('qcow2', table.kind === 'gpt' ? 'a raw disk with a GPT' : 'a raw disk with an MBR');
+  if (isDisc(head)) refuseTwo('qcow2', 'an ISO 9660 or UDF disc');
+  const volume = readVolumeBootSector(head) ?? readSuperblock(head);
+  if (volume) refuseTwo('qcow2', `a raw disk with ${volume.kind}`);
+}
+
+function isDisc(head: Head): boolean {
+  for (let at = DESCRIPTORS.start; at < DESCRIPTORS.end; at += DESCRIPTORS.size) {
+    if (DISC_NAMES.some((name) => head.holds(name, at + 1))) return true;
+  }
+  return false;
+}
+
+const REMEDY = {
+  qcow2: 'Write it anew: qemu-img convert -f qcow2 -O qcow2 SOURCE TARGET.qcow2',
+  disc: 'Make the disc anew, into an empty file',
+};
+
+function refuseTwo(what: keyof typeof REMEDY, other: string): never {
   throw refusal(
     'polyglot',
-    `The image is a qcow2 and, read otherwise, ${what}: what a guest would see depends on who looks. Write it anew: qemu-img convert -f qcow2 -O qcow2 SOURCE TARGET.qcow2`,
+    `The image is a ${what} and, read otherwise, ${other}: what a guest would see depends on who looks. ${REMEDY[what]}`,
   );
 }

@@ -1,16 +1,17 @@
 import type { Head } from './head.ts';
 import { quotable, refusal } from './refusal.ts';
 
-/**
- * What is known and not taken. Each row: one word for programs, what it is called, where which bytes
- * (Latin-1) stand, and what turns it into an image that is taken.
- */
-interface Signature {
+/** What is known and not taken: one word for programs, what it is called, what turns it into an image that is taken. */
+interface Foreign {
   found: string;
   name: string;
+  advice: string;
+}
+
+/** One that is known by bytes (Latin-1) that stand somewhere. */
+interface Signature extends Foreign {
   magic: string;
   at?: number;
-  advice: string;
 }
 
 const convert = (format: string) =>
@@ -126,56 +127,97 @@ const TAKEN = 'a backup storage takes qcow2, raw and iso';
 
 /** Refuses what its first bytes (a few KiB suffice) show to be a known thing that is no image for us. */
 export function refuseForeign(head: Head): void {
-  const signature = HEAD_SIGNATURES.find((row) => head.holds(row.magic, row.at));
-  if (signature) refuse(signature);
-  refuseVmdkDescriptor(head);
-  if (isBzip2(head)) {
-    refuse({ found: 'bzip2', name: 'compressed with bzip2', advice: decompress('bzip2 -d') });
-  }
-  if (isLzma(head)) refuse({ found: 'lzma', name: 'compressed with lzma', advice: decompress('xz -d') });
-  if (isTarHeader(head)) {
-    const name = head.latin1(0, 100).split('\0')[0] ?? '';
-    if (name.toLowerCase().endsWith('.ovf')) {
-      refuse({
-        found: 'ova',
-        name: 'a virtual appliance (OVA)',
-        advice: `${unpack('tar -xf')}, then convert the disk: qemu-img convert -O qcow2 DISK.vmdk TARGET.qcow2`,
-      });
-    }
-    refuse({ found: 'tar', name: 'a tar archive', advice: unpack('tar -xf') });
-  }
-  // A kernel's first sector ends in 55 AA as a boot sector does; the setup header tells it apart.
-  if (head.u16le(510) === 0xaa55 && head.holds('HdrS', 0x202)) {
-    refuse({ found: 'kernel', name: 'a Linux kernel', advice: NOT_A_DISK });
-  }
-  if (head.holds('MZ') && head.u16le(510) !== 0xaa55 && head.holds('PE\0\0', head.u32le(0x3c))) {
-    refuse({ found: 'pe', name: 'a Windows or UEFI program', advice: NOT_A_DISK });
-  }
+  const found = findForeign(head);
+  if (found) refuse(found);
 }
 
-function refuseVmdkDescriptor(head: Head): void {
+/** What its first bytes show it to be, if that is known and not taken. */
+export function findForeign(head: Head): Foreign | undefined {
+  return (
+    HEAD_SIGNATURES.find((row) => head.holds(row.magic, row.at)) ??
+    findVmdkDescriptor(head) ??
+    findPacked(head) ??
+    findArchive(head) ??
+    findProgram(head)
+  );
+}
+
+function findVmdkDescriptor(head: Head): Foreign | undefined {
   const text = head.latin1(0, head.length);
-  if (!VMDK_DESCRIPTOR.test(text)) return;
+  if (!VMDK_DESCRIPTOR.test(text)) return undefined;
   const file = quotable(VMDK_EXTENT.exec(text)?.[1] ?? '', 200);
-  refuse({
+  return {
     found: 'vmdk',
     name: `the text descriptor of a VMware disk (VMDK), whose data are in other files${file && ` ("${file}")`}`,
     advice: 'Convert it where all its files are: qemu-img convert -f vmdk -O qcow2 SOURCE.vmdk TARGET.qcow2',
-  });
+  };
 }
 
-/** Refuses a file that only its last 512 bytes give away. `tail` ends where the file ends. */
-export function refuseTrailer(tail: Head): void {
+function findPacked(head: Head): Foreign | undefined {
+  if (isBzip2(head)) {
+    return { found: 'bzip2', name: 'compressed with bzip2', advice: decompress('bzip2 -d') };
+  }
+  if (isLzma(head)) return { found: 'lzma', name: 'compressed with lzma', advice: decompress('xz -d') };
+  return undefined;
+}
+
+function findArchive(head: Head): Foreign | undefined {
+  if (!isTarHeader(head)) return undefined;
+  const name = head.latin1(0, 100).split('\0')[0] ?? '';
+  if (!name.toLowerCase().endsWith('.ovf')) {
+    return { found: 'tar', name: 'a tar archive', advice: unpack('tar -xf') };
+  }
+  return {
+    found: 'ova',
+    name: 'a virtual appliance (OVA)',
+    advice: `${unpack('tar -xf')}, then convert the disk: qemu-img convert -O qcow2 DISK.vmdk TARGET.qcow2`,
+  };
+}
+
+function findProgram(head: Head): Foreign | undefined {
+  // A kernel's first sector ends in 55 AA as a boot sector does; the setup header tells it apart.
+  if (head.u16le(510) === 0xaa55 && head.holds('HdrS', 0x202)) {
+    return { found: 'kernel', name: 'a Linux kernel', advice: NOT_A_DISK };
+  }
+  if (head.holds('MZ') && head.u16le(510) !== 0xaa55 && head.holds('PE\0\0', head.u32le(0x3c))) {
+    return { found: 'pe', name: 'a Windows or UEFI program', advice: NOT_A_DISK };
+  }
+  return undefined;
+}
+
+/** Bytes from the end of the file in which every trailer begins that is looked for. */
+export const TRAILERS = 1024;
+
+interface Trailer extends Foreign {
+  /** The byte of the file where it begins. */
+  at: number;
+}
+
+/** Refuses a file that only its end gives away. `tail` is its last `TRAILERS` bytes, or all there are. */
+export function refuseTrailer(tail: Head, fileSize: number): void {
+  const [trailer] = findTrailers(tail, fileSize);
+  if (trailer) refuse(trailer);
+}
+
+/** All that the end of the file could be taken for. */
+export function findTrailers(tail: Head, fileSize: number): Trailer[] {
+  const tailAt = fileSize - tail.length;
+  const whole = Math.ceil(fileSize / 512) * 512;
+  const vhd = { found: 'vhd', name: 'a Hyper-V disk (VHD, fixed)', advice: convert('vpc') };
+  const dmg = { found: 'dmg', name: 'a macOS disk (DMG)', advice: convert('dmg') };
+  const trailers: Trailer[] = [];
   // Virtual PC before 2004 wrote a footer of 511 bytes.
-  if (tail.holds('conectix', tail.length - 512) || tail.holds('conectix', tail.length - 511)) {
-    refuse({ found: 'vhd', name: 'a Hyper-V disk (VHD, fixed)', advice: convert('vpc') });
+  for (const at of [fileSize - 512, fileSize - 511]) {
+    if (tail.holds('conectix', at - tailAt)) trailers.push({ ...vhd, at });
   }
-  if (tail.holds('koly', tail.length - 512)) {
-    refuse({ found: 'dmg', name: 'a macOS disk (DMG)', advice: convert('dmg') });
+  // QEMU looks for it in a range, as it takes a file to have whole sectors (block/dmg.c).
+  for (let at = Math.max(tailAt, whole - 1023); at <= whole - 512; at++) {
+    if (tail.holds('koly', at - tailAt)) trailers.push({ ...dmg, at });
   }
+  return trailers;
 }
 
-function refuse(row: Pick<Signature, 'found' | 'name' | 'advice'>): never {
+function refuse(row: Foreign): never {
   throw refusal(row.found, `The image is ${row.name}; ${TAKEN}. ${row.advice}`);
 }
 

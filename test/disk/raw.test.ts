@@ -52,6 +52,20 @@ describe('a raw disk', () => {
     });
   }
 
+  test('with swap of a machine of the other byte order, which is as long', () => {
+    const path = blank('disk', MiB);
+    bench.run('mkswap', '-q', path);
+    const disk = readFileSync(path);
+    // Its numbers: version, last page, how many are bad.
+    disk.subarray(1024, 1024 + 12).swap32();
+    const facts = inspect(disk);
+    assert.equal(facts.format === 'raw' && facts.contents, 'swap');
+    assert.match(refusedWith(disk.subarray(0, MiB / 2)).details, /cut short: its swap volume reaches/);
+    disk.fill(0, 1024, 1024 + 4);
+    const versionless = inspect(disk);
+    assert.equal(versionless.format === 'raw' && versionless.contents, 'unknown');
+  });
+
   test('with an MBR', () => {
     const path = partition('dos', 32 * MiB, 'start=2048,type=83,bootable');
     const facts = inspect(path);

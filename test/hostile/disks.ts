@@ -53,6 +53,49 @@ export function writeExt4(bytes: Buffer, blocks: number): Buffer {
   return bytes;
 }
 
+/** The superblocks of others, each of a MiB, by the fields that tell what it is. */
+export function writeBtrfs(bytes: Buffer): Buffer {
+  bytes.write('_BHRfS_M', 65536 + 64);
+  bytes.writeBigUInt64LE(1n << 20n, 65536 + 201 + 8);
+  return bytes;
+}
+
+export function writeLvm(bytes: Buffer): Buffer {
+  bytes.write('LABELONE', 512);
+  bytes.writeUInt32LE(32, 512 + 20);
+  bytes.write('LVM2 001', 512 + 24);
+  return bytes;
+}
+
+export function writeSwap(bytes: Buffer): Buffer {
+  bytes.writeUInt32LE(1, 1024);
+  bytes.writeUInt32LE(255, 1024 + 4);
+  bytes.write('SWAPSPACE2', 4096 - 10);
+  return bytes;
+}
+
+export function writeXfs(bytes: Buffer): Buffer {
+  bytes.write('XFSB');
+  bytes.writeUInt32BE(4096, 4);
+  bytes.writeBigUInt64BE(256n, 8);
+  return bytes;
+}
+
+export function writeSquashfs(bytes: Buffer): Buffer {
+  bytes.write('hsqs');
+  bytes.writeUInt16LE(4, 28);
+  bytes.writeBigUInt64LE(4096n, 40);
+  return bytes;
+}
+
+export function writeNtfs(bytes: Buffer): Buffer {
+  bytes.write('NTFS    ', 3);
+  bytes.writeUInt16LE(512, 11);
+  bytes.writeBigUInt64LE(2047n, 40);
+  bytes.writeUInt16LE(0xaa55, 510);
+  return bytes;
+}
+
 /** A tar archive of one file. */
 export function tarOf(name: string, content: string): Buffer {
   const bytes = Buffer.alloc(10_240);

@@ -15,6 +15,10 @@ export interface ForgeOptions {
   compressed?: boolean;
   /** The L1 table lies behind all else, as in an image that has grown. */
   l1Last?: boolean;
+  /** The disk's first clusters lie right behind the header. */
+  dataFirst?: boolean;
+  /** How many clusters behind the header belong to nothing. */
+  free?: number;
   /** Header extensions in front of those that the other options bring: type, content. */
   extensions?: readonly (readonly [type: number, content: Buffer])[];
 }
@@ -47,10 +51,15 @@ const DATA_CLUSTERS = 2;
 const GRANULARITY = 16;
 
 export function forge(options: ForgeOptions = {}): Forged {
-  const { version = 3, clusterBits = 16, virtualSize = 8 << 20 } = options;
+  const { version = 3, clusterBits = 16, virtualSize = 8 << 20, free = 0 } = options;
   const clusterSize = 2 ** clusterBits;
-  let clusters = 1;
-  const place = (wanted = true) => (wanted ? clusters++ * clusterSize : 0);
+  let clusters = 1 + free;
+  const place = (wanted = true, count = 1) => {
+    const start = clusters * clusterSize;
+    if (wanted) clusters += count;
+    return wanted ? start : 0;
+  };
+  const earlyData = place(options.dataFirst === true, DATA_CLUSTERS);
   const refcountTable = place();
   const refcountBlock = place();
   const early = place(options.l1Last !== true);
@@ -59,7 +68,7 @@ export function forge(options: ForgeOptions = {}): Forged {
     refcountBlock,
     l1: early,
     l2: place(),
-    data: place(),
+    data: earlyData || place(true, DATA_CLUSTERS),
     packed: 0,
     snapshotTable: 0,
     snapshotL1: 0,
@@ -67,7 +76,6 @@ export function forge(options: ForgeOptions = {}): Forged {
     bitmapTable: 0,
     bitmapData: 0,
   };
-  for (let more = 1; more < DATA_CLUSTERS; more++) place();
   at.packed = place(options.compressed === true);
   at.snapshotTable = place(options.snapshot === true);
   at.snapshotL1 = place(options.snapshot === true);
@@ -81,7 +89,10 @@ export function forge(options: ForgeOptions = {}): Forged {
   const l1Entries = Math.ceil(virtualSize / ((clusterSize / entryBytes) * clusterSize));
   writeHeader(bytes, options, { version, clusterBits, virtualSize, l1Entries, at });
   u64(bytes, at.refcountBlock, at.refcountTable);
-  for (let cluster = 0; cluster < clusters; cluster++) bytes.writeUInt16BE(1, at.refcountBlock + cluster * 2);
+  for (let cluster = 0; cluster < clusters; cluster++) {
+    const used = cluster === 0 || cluster > free;
+    bytes.writeUInt16BE(used ? 1 : 0, at.refcountBlock + cluster * 2);
+  }
   bytes.writeBigUInt64BE(BigInt(at.l2) | OWNED, at.l1);
   for (let index = 0; index < DATA_CLUSTERS; index++) {
     bytes.fill(0x41 + index, at.data + index * clusterSize, at.data + (index + 1) * clusterSize);

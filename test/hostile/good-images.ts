@@ -276,19 +276,54 @@ function fileSystems(bench: Workbench): GoodImage[] {
   bench.run('dd', 'if=/dev/urandom', 'of=tree/data', 'bs=64k', 'count=3', 'status=none');
   // A multiple of 4096 bytes, as mksquashfs pads it.
   bench.run('mksquashfs', 'tree', 'tree.squashfs', '-quiet', '-no-progress');
+  // In the smallest clusters, of which some lie where a raw disk has its superblock.
+  const small = (name: string, ...flags: string[]): GoodImage => ({
+    name: `qcow2, clusters of 512 bytes with ${name}${flags.includes('-c') ? ', compressed' : ''}`,
+    path: bench.convert(
+      `${name}.raw`,
+      `${name}${flags.join('')}.qcow2`,
+      ...[...flags, '-f', 'raw', '-O', 'qcow2', '-o', 'cluster_size=512'],
+    ),
+    format: 'qcow2',
+  });
   return [
     ...made.map(([name, size, tool, flags]): GoodImage => {
       const path = blank(bench, `${name}.raw`, size);
       bench.run(tool, ...flags, path);
       return { name: `raw, ${name} on the whole disk`, path, format: 'raw' };
     }),
+    ...made.flatMap(([name]) => [small(name), small(name, '-c')]),
     { name: 'raw, SquashFS', path: bench.path('tree.squashfs'), format: 'raw' },
+    { name: 'raw, swap of a big-endian machine', path: bigEndianSwap(bench), format: 'raw' },
   ];
 }
 
+function bigEndianSwap(bench: Workbench): string {
+  const path = blank(bench, 'big-endian-swap.raw', MIB);
+  bench.run('mkswap', '-q', path);
+  const bytes = readFileSync(path);
+  // The version, the last page, how many are bad.
+  bytes.subarray(1024, 1024 + 12).swap32();
+  writeFileSync(path, bytes);
+  return path;
+}
+
 function discs(bench: Workbench): GoodImage[] {
+  const boot = ['-b', 'boot.img', '-c', 'boot.cat', '-no-emul-boot'];
+  const uefi = ['-eltorito-alt-boot', '-e', 'efi.img', '-no-emul-boot'];
+  const hybrid = (code: string) => ['-isohybrid-mbr', `/usr/lib/ISOLINUX/${code}.bin`];
+  bench.run('dd', 'if=/usr/lib/ISOLINUX/isolinux.bin', 'of=tree/boot.img', 'status=none');
+  bench.run('cp', 'FAT12.raw', 'tree/efi.img');
   const made: [name: string, flags: string[]][] = [
     ['plain', []],
+    ['isohybrid', [...hybrid('isohdpfx'), ...boot]],
+    ['isohybrid with a GPT for UEFI', [...hybrid('isohdpfx'), ...boot, ...uefi, '-isohybrid-gpt-basdat']],
+    [
+      'isohybrid with a GPT and an Apple partition map',
+      [...hybrid('isohdppx'), ...boot, ...uefi, '-isohybrid-gpt-hfsplus', '-isohybrid-apm-hfsplus'],
+    ],
+    ['HFS+ beside it', ['-hfsplus']],
+    ['its partition in a second place', ['-partition_offset', '16', ...hybrid('isohdpfx'), ...boot]],
     ['Rock Ridge and Joliet', ['-R', '-J']],
     ['hybrid with an MBR', ['-append_partition', '2', '0xef', bench.path('FAT12.raw')]],
     [

@@ -7,7 +7,7 @@ import { IngotError } from '../../src/kernel/errors.ts';
 import { inspect } from '../disk/workbench.ts';
 import { runProgram } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
-import { gptDisk, isoDisc, mbrDisk } from './disks.ts';
+import { gptDisk, isoDisc, mbrDisk, writeBtrfs, writeExt4, writeLvm } from './disks.ts';
 import { type ForgeOptions, forge } from './forge.ts';
 import { hostileCases } from './hostile-cases.ts';
 
@@ -46,6 +46,10 @@ describe('what the hostile files are made of is taken while it is sound', () => 
     ['a bitmap', { bitmap: true }],
     ['its L1 table last', { l1Last: true }],
     ['an extension that is not known', { extensions: [[0x12345678, Buffer.from('anything')]] }],
+    [
+      'extensions that end with the first 64 KiB of a larger cluster',
+      { clusterBits: 21, extensions: [[0x12345678, Buffer.alloc(65536 - 120)]] },
+    ],
     ['all of it', { snapshot: true, bitmap: true, compressed: true, l1Last: true }],
   ];
   for (const [name, options] of sound) {
@@ -55,6 +59,26 @@ describe('what the hostile files are made of is taken while it is sound', () => 
       const path = join(temporaryDirectory(), 'sound.qcow2');
       writeFileSync(path, bytes);
       await runProgram('qemu-img', ['check', '-q', '-f', 'qcow2', path]);
+    });
+  }
+
+  const guests: [string, ForgeOptions, (bytes: Buffer) => void][] = [
+    [
+      'GPT and ext4',
+      { clusterBits: 9, virtualSize: 1 << 14, dataFirst: true },
+      (bytes) => {
+        gptDisk().copy(bytes, 512, 512, 1024);
+        writeExt4(bytes, 4096);
+      },
+    ],
+    ['LVM', { clusterBits: 9, virtualSize: 1 << 14, dataFirst: true }, writeLvm],
+    ['Btrfs', { dataFirst: true }, writeBtrfs],
+  ];
+  for (const [name, options, write] of guests) {
+    it(`qcow2, whose guest's ${name} came to lie where that of a raw disk does`, () => {
+      const { bytes } = forge(options);
+      write(bytes);
+      assert.equal(inspect(bytes).format, 'qcow2');
     });
   }
 

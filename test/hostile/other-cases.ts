@@ -1,6 +1,18 @@
 import { brotliCompressSync, constants, deflateRawSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { HostileCase } from './case.ts';
-import { gptDisk, isoDisc, mbrDisk, tarOf, writeExt4 } from './disks.ts';
+import {
+  gptDisk,
+  isoDisc,
+  mbrDisk,
+  tarOf,
+  writeBtrfs,
+  writeExt4,
+  writeLvm,
+  writeNtfs,
+  writeSquashfs,
+  writeSwap,
+  writeXfs,
+} from './disks.ts';
 import { forge, u64 } from './forge.ts';
 
 const KIB = 1024;
@@ -71,6 +83,22 @@ const overHeader = (from: Buffer, at: number, end: number) => () => {
   return bytes;
 };
 
+/** A qcow2 whose first 96 KiB, behind its header of 512 bytes, belong to nothing. */
+function beside(name: string, reason: RegExp, write: (bytes: Buffer) => void): HostileCase {
+  return mixed(`qcow2 of small clusters with ${name} in free ones`, reason, () => {
+    const { bytes } = forge({ clusterBits: 9, virtualSize: 1 << 14, free: 192 });
+    write(bytes);
+    return bytes;
+  });
+}
+
+/** Two sectors, the trailer of a DMG in the first of them. */
+const earlyTrailer = () => {
+  const bytes = Buffer.alloc(1024);
+  bytes.write('koly', 510);
+  return bytes;
+};
+
 export const otherCases: readonly HostileCase[] = [
   foreign('qcow version 1', /qcow disk of version 1/, headed('QFI\xfb\0\0\0\x01')),
   foreign('QED', /QED disk/, headed('QED\0')),
@@ -107,6 +135,7 @@ export const otherCases: readonly HostileCase[] = [
   foreign('Bochs', /Bochs disk/, headed('Bochs Virtual HD Image')),
   foreign('cloop', /compressed loop/, headed('#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0')),
   foreign('DMG', /macOS disk/, () => Buffer.concat([mbrDisk(), footer('koly')])),
+  foreign('DMG, its trailer off its place', /macOS disk/, () => Buffer.concat([mbrDisk(), earlyTrailer()])),
   foreign('DMG, encrypted', /encrypted macOS disk/, headed('encrcdsa')),
   foreign('DMG, sparse', /sparse macOS disk/, headed('sprs')),
   foreign('LUKS 1', /encrypted disk \(LUKS\)/, headed('LUKS\xba\xbe\0\x01')),
@@ -215,6 +244,51 @@ export const otherCases: readonly HostileCase[] = [
     const { bytes } = forge({ clusterBits: 12, virtualSize: 1 << 20 });
     return Buffer.concat([bytes, isoDisc().subarray(bytes.length)]);
   }),
+  beside('a GPT', /read otherwise, a raw disk with a GPT/, (b) => gptDisk().copy(b, 512, 512, 20_000)),
+  beside('ext4', /read otherwise, a raw disk with ext4/, (b) => writeExt4(b, 64)),
+  beside('LVM', /read otherwise, a raw disk with lvm/, writeLvm),
+  beside('swap', /read otherwise, a raw disk with swap/, writeSwap),
+  beside('Btrfs', /read otherwise, a raw disk with btrfs/, writeBtrfs),
+  beside('an ISO', /read otherwise, an ISO 9660/, (b) => isoDisc().copy(b, 32_768, 32_768, 65_536)),
+  beside('an ISO behind a descriptor that is not known', /read otherwise, an ISO 9660/, (b) =>
+    isoDisc().copy(b, 17 * 2048, 16 * 2048, 18 * 2048),
+  ),
+  mixed('qcow2 with Btrfs in a free cluster', /read otherwise, a raw disk with btrfs/, () =>
+    writeBtrfs(forge({ free: 1 }).bytes),
+  ),
+  mixed('qcow2 with ext4 in its reference counts', /read otherwise, a raw disk with ext4/, () => {
+    // They begin at byte 1024, where the superblock does.
+    return writeExt4(forge({ clusterBits: 9, virtualSize: 1 << 14 }).bytes, 64);
+  }),
+  mixed('qcow2 with a VDI in its header', /where none can be/, () => {
+    const { bytes } = forge();
+    bytes.write('\x7f\x10\xda\xbe', 64, 'latin1');
+    return bytes;
+  }),
+  mixed('qcow2 that is the first file of a tar archive', /read otherwise, a tar archive/, () => {
+    const { bytes } = forge({ extensions: [[0x12345678, Buffer.alloc(512)]] });
+    bytes.write('        ', 148);
+    const sum = bytes.subarray(0, 512).reduce((all, byte) => all + byte, 0);
+    bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return bytes;
+  }),
+  mixed('qcow2 with the footer of a VHD of 511 bytes', /read otherwise, a Hyper-V disk/, () =>
+    Buffer.concat([forge().bytes, footer('conectix').subarray(0, 511)]),
+  ),
+  mixed('qcow2 with the trailer of a DMG off its place', /read otherwise, a macOS disk/, () =>
+    Buffer.concat([forge().bytes, earlyTrailer()]),
+  ),
+  mixed('ISO that is ext4 too', /disc and, read otherwise, a raw disk with ext4/, () =>
+    writeExt4(isoDisc(), 64),
+  ),
+  mixed('ISO that is XFS too', /read otherwise, a raw disk with xfs/, () => writeXfs(isoDisc())),
+  mixed('ISO that is SquashFS too', /read otherwise, a raw disk with squashfs/, () =>
+    writeSquashfs(isoDisc()),
+  ),
+  mixed('ISO that is NTFS too', /read otherwise, a raw disk with ntfs/, () => writeNtfs(isoDisc())),
+  mixed('ISO that is LVM too', /read otherwise, a raw disk with lvm/, () => writeLvm(isoDisc())),
+  mixed('ISO that is swap too', /read otherwise, a raw disk with swap/, () => writeSwap(isoDisc())),
+  mixed('ISO that is Btrfs too', /read otherwise, a raw disk with btrfs/, () => writeBtrfs(isoDisc())),
   mixed('qcow2 with the footer of a VHD', /read otherwise, a Hyper-V disk/, () =>
     Buffer.concat([forge().bytes, footer('conectix')]),
   ),

@@ -40,6 +40,24 @@ function backing(name: string, version: 2 | 3 = 3): HostileCase {
 
 const FEATURES = 76;
 
+/** Of clusters of 2 MiB, with an extension where a reader of the first 64 KiB alone has stopped. */
+function far(name: string, type: number, content: Buffer, change: Change = () => {}): HostileCase {
+  return header(
+    `${name} behind an extension of 64 KiB`,
+    /its header extensions reach beyond byte 65536/,
+    change,
+    {
+      clusterBits: 21,
+      extensions: [
+        [UNKNOWN, Buffer.alloc(65536 - 112)],
+        [type, content],
+      ],
+    },
+  );
+}
+
+const FAR_BITMAPS = 65536 + 8;
+
 export const qcow2HeaderCases: readonly HostileCase[] = [
   backing('/etc/passwd'),
   backing('/etc/shadow', 2),
@@ -204,6 +222,21 @@ export const qcow2HeaderCases: readonly HostileCase[] = [
   header('end of the extensions with a length', /extension 0 has 2147483648 bytes/, (b) =>
     b.writeUInt32BE(2 ** 31, 108),
   ),
+  far('name of a data file', DATA_FILE, Buffer.from('/etc/passwd')),
+  far('encryption header', ENCRYPTION, Buffer.alloc(16)),
+  far('bitmap directory', BITMAPS, Buffer.alloc(24), (b) => {
+    b.writeUInt32BE(1, 92);
+    b.writeUInt32BE(1, FAR_BITMAPS);
+    u64(b, 32, FAR_BITMAPS + 8);
+    u64(b, 2n ** 40n, FAR_BITMAPS + 16);
+  }),
+  header('extensions that nothing ends', /reach beyond byte 65536: no mark ends them/, () => {}, {
+    extensions: [[UNKNOWN, Buffer.alloc(65536 - 112)]],
+  }),
+  header('extension of 1 MiB', /extension 12345678 has 1048576 bytes, and reaches beyond/, () => {}, {
+    clusterBits: 21,
+    extensions: [[UNKNOWN, Buffer.alloc(1 << 20)]],
+  }),
   header('bitmap extension without bitmaps', /has 0 bitmaps/, (b) => b.writeUInt32BE(0, 112), {
     bitmap: true,
   }),
