@@ -15,6 +15,8 @@ import { MAX_VIRTUAL_SIZE } from './settings.ts';
 
 interface Parts {
   log: Log;
+  /** A directory for files that end with the process. */
+  scratch: string;
   settings: Pick<Settings, 'get'>;
 }
 
@@ -40,7 +42,7 @@ export async function requireDescribedBytes(
   if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
   const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   // For QEMU, where the storage has no file of this machine.
-  const skeleton = driver.localFile ? undefined : new Skeleton();
+  const skeleton = driver.localFile ? undefined : new Skeleton(parts.scratch);
   try {
     const inspector = new DiskInspector({
       maxVirtualSize,

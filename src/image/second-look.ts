@@ -39,11 +39,11 @@ export class SecondLook {
     this.#skeleton = skeleton;
   }
 
-  /** @param options.isForeign whether the bytes were made by somebody else: then QEMU is asked about them too */
+  /** @param foreign given where the bytes were made by somebody else: then QEMU is asked about them too */
   static async open(
     { storages, log }: Parts,
     copies: readonly Copy[],
-    { isForeign }: { isForeign: boolean },
+    foreign?: { scratch: string },
   ): Promise<SecondLook> {
     const opened = await Promise.allSettled(
       copies.map(async (copy) => ({ copy, driver: await storages.driver(copy.storageUuid) })),
@@ -52,7 +52,7 @@ export class SecondLook {
     const places = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     // A local storage may be dropped on the way, or have been before a death; then the image has no opinion of QEMU's.
     const isElsewhere = !places.some(({ driver }) => driver.localFile !== undefined);
-    return new SecondLook(log, places, isForeign && isElsewhere ? new Skeleton() : undefined);
+    return new SecondLook(log, places, foreign && isElsewhere ? new Skeleton(foreign.scratch) : undefined);
   }
 
   /** The first look, for each time that the bytes begin anew. */
