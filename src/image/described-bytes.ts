@@ -40,9 +40,10 @@ export async function requireDescribedBytes(
   const size = await driver.size(path);
   if (size === undefined) throw unfit('the copy that it describes is not there');
   if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
+  const { scratch } = parts;
   const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   // For QEMU, where the storage has no file of this machine.
-  const skeleton = driver.localFile ? undefined : new Skeleton(parts.scratch);
+  const skeleton = driver.localFile ? undefined : new Skeleton(scratch);
   try {
     const inspector = new DiskInspector({
       maxVirtualSize,
@@ -68,7 +69,10 @@ export async function requireDescribedBytes(
     await readSecondTime(inspector, (range) => driver.read(path, range));
     if (facts.format !== 'qcow2') return;
     const file = driver.localFile?.(path) ?? skeleton?.finish(size);
-    const notAsked = file === undefined ? 'no file of this machine has it' : await askQemu(file, job.signal);
+    const notAsked =
+      file === undefined
+        ? 'no file of this machine has it'
+        : await askQemu(file, { scratch, signal: job.signal });
     if (notAsked) {
       parts.log.info(
         { image: image.uuid, because: notAsked },

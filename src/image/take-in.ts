@@ -114,8 +114,7 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
   let isRight = false;
   try {
     const checked = intake.judge(result);
-    const askQemu = intake.foreign !== undefined && checked.format === 'qcow2';
-    await look.take(result, { askQemu, signal: job.signal });
+    await look.take(result, { signal: job.signal });
     const { bytes, sha256, md5, writers } = result;
     const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
       backupStorageUuid,

@@ -89,8 +89,7 @@ describe('an image that is only on a storage elsewhere', () => {
     const writers = new Map([[uuid, writer]]);
     const { signal } = new AbortController();
     const bytes = forged.bytes.length;
-    const look = () =>
-      second.take({ bytes, inspector, writers }, { askQemu: true, signal }).finally(() => second.close());
+    const look = () => second.take({ bytes, inspector, writers }, { signal }).finally(() => second.close());
     return { look, parts, copy, writers, signal, lines, driver };
   }
 
