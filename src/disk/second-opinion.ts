@@ -4,18 +4,16 @@
  * Its words are shown, and never decide: they quote names that stand in the image. What decides is how it ends, with
  * the image, with a file that it only has to open, and with an image of our own making. In doubt the image is refused.
  */
-import { constants } from 'node:fs';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IngotError } from '../kernel/errors.ts';
-import { type NewerFeature, newerFeatures, sampleWith } from './newer-features.ts';
+import { checkNeeds } from './check-needs.ts';
+import { type NewerFeature, sampleWith } from './newer-features.ts';
 import { isInstalled, runProgram } from './program.ts';
 import { fileName } from './qemu-img.ts';
 import { damaged, quotable } from './refusal.ts';
 import { sandboxed } from './sandbox.ts';
 
-/** Enough for an image of some tens of TiB, whose reference counts it holds in memory. */
-const LIMITS = { cpu: 120, memory: 2 * 2 ** 30 };
 /** Milliseconds without a word; a slow storage may need long. */
 const SILENCE = 10 * 60_000;
 /** Characters of its words that are shown. */
@@ -29,7 +27,12 @@ const LEAKS = 3;
 const NOTHING_TO_CHECK = 63;
 
 /** Why nobody was asked; undefined where the opinion was given, and good. */
-export type NotAsked = 'no qemu-img' | 'no sandbox' | 'qemu-img is too old' | 'qemu-img can not read it';
+export type NotAsked =
+  | 'no qemu-img'
+  | 'no sandbox'
+  | 'it would need too much memory'
+  | 'qemu-img is too old'
+  | 'qemu-img can not read it';
 
 interface Asking {
   /** A directory for files that end with the process. */
@@ -50,7 +53,9 @@ interface Ended {
  */
 export async function askQemu(path: string, { scratch, signal }: Asking): Promise<NotAsked | undefined> {
   if (!(await isInstalled('qemu-img'))) return 'no qemu-img';
-  const cell = await sandboxed(LIMITS);
+  const { limits, newer } = await checkNeeds(path);
+  if (!limits) return 'it would need too much memory';
+  const cell = await sandboxed(limits);
   if (!cell) return 'no sandbox';
   const check = (format: 'qcow2' | 'raw', file: string) => runCheck(cell, format, file, signal);
   const ended = await check('qcow2', path);
@@ -59,7 +64,7 @@ export async function askQemu(path: string, { scratch, signal }: Asking): Promis
   if (ended.code === null) throw damaged(`qemu-img check did not survive it (${ended.signal})`);
   // A machine that lets nobody open the file, or start a program, says nothing of the image.
   if ((await check('raw', path)).code !== NOTHING_TO_CHECK) return 'qemu-img can not read it';
-  for (const feature of await newerFeaturesOf(path)) {
+  for (const feature of newer) {
     if (!(await knows(feature, scratch, check))) return 'qemu-img is too old';
   }
   throw damaged(`qemu-img check says "${shown(ended.words, path)}"`);
@@ -90,17 +95,6 @@ async function runCheck(
     if (!(error instanceof IngotError) || error.code !== 'SYS.1016') throw error;
     const { code, signal: killedBy, words } = error.opaque ?? {};
     return { code, signal: killedBy, words: String(words ?? '') };
-  }
-}
-
-async function newerFeaturesOf(path: string): Promise<NewerFeature[]> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const head = Buffer.alloc(104);
-    await file.read(head, 0, head.length, 0);
-    return newerFeatures(head);
-  } finally {
-    await file.close();
   }
 }
 
