@@ -66,7 +66,7 @@ export async function requireDescribedBytes(
         `the copy is ${facts.format} of ${facts.virtualSize} bytes, not ${image.format} of ${image.size}`,
       );
     }
-    await readSecondTime(inspector, (range) => driver.read(path, range));
+    await readSecondTime(inspector, { size, read: (range) => driver.read(path, range), signal: job.signal });
     if (facts.format !== 'qcow2') return;
     const file = driver.localFile?.(path) ?? skeleton?.finish(size);
     const notAsked =

@@ -87,7 +87,11 @@ export class SecondLook {
     if (first && inspector.unread()) {
       // Elsewhere, what is being written can be read only when nobody writes it any more; it is committed as after a death.
       if (!local) await close(writers, first.copy);
-      await readSecondTime(inspector, (range) => first.driver.readPartial(first.copy.path, range));
+      await readSecondTime(inspector, {
+        size: bytes,
+        read: (range) => first.driver.readPartial(first.copy.path, range),
+        signal,
+      });
     }
     const scratch = this.#scratch;
     if (scratch === undefined || inspector.end().format !== 'qcow2') return;

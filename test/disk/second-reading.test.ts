@@ -6,20 +6,49 @@ import { type Forged, forge, u64 } from '../hostile/forge.ts';
 
 /** What of the image was asked for again. */
 async function readAgain(
-  { bytes }: Forged,
+  { bytes }: Pick<Forged, 'bytes'>,
   pieces: number,
   upTo = bytes.length,
+  { signal, onAsk = () => {} }: { signal?: AbortSignal; onAsk?: () => void } = {},
 ): Promise<[number, number][]> {
   const inspector = new DiskInspector();
   inspector.write(bytes);
   inspector.end();
   const asked: [number, number][] = [];
-  await readSecondTime(inspector, async function* ({ start, end }) {
-    asked.push([start, end]);
-    for (let at = start; at < Math.min(end, upTo); at += pieces)
-      yield bytes.subarray(at, Math.min(end, upTo, at + pieces));
+  await readSecondTime(inspector, {
+    size: bytes.length,
+    signal: signal ?? new AbortController().signal,
+    async *read({ start, end }) {
+      asked.push([start, end]);
+      onAsk();
+      for (let at = start; at < Math.min(end, upTo); at += pieces)
+        yield bytes.subarray(at, Math.min(end, upTo, at + pieces));
+    },
   });
+  assert.equal(inspector.unread(), undefined);
   return asked;
+}
+
+/** An empty disk in clusters of 512 bytes whose L1 table lies last: L2 tables with so many clusters between them. */
+function manyTables(count: number, between: number): Buffer {
+  const cluster = 512;
+  const l1 = (1 + count * (1 + between)) * cluster;
+  const refcountTable = l1 + Math.ceil((count * 8) / cluster) * cluster;
+  const bytes = Buffer.alloc(refcountTable + cluster);
+  bytes.write('QFI\xfb', 0, 'latin1');
+  bytes.writeUInt32BE(3, 4);
+  bytes.writeUInt32BE(9, 20);
+  u64(bytes, count * 64 * cluster, 24);
+  bytes.writeUInt32BE(count, 36);
+  u64(bytes, l1, 40);
+  u64(bytes, refcountTable, 48);
+  bytes.writeUInt32BE(1, 56);
+  bytes.writeUInt32BE(4, 96);
+  bytes.writeUInt32BE(104, 100);
+  for (let index = 0; index < count; index++) {
+    u64(bytes, BigInt((1 + index * (1 + between)) * cluster) | (1n << 63n), l1 + index * 8);
+  }
+  return bytes;
 }
 
 describe('a second reading', () => {
@@ -46,5 +75,35 @@ describe('a second reading', () => {
       code: 'SYS.1016',
       message: /gave back 1000 of 65536 bytes of the image's L2 table/,
     });
+  });
+
+  it('reads together what lies together, in bounded pieces', async () => {
+    const bytes = manyTables(30_000, 0);
+    for (const pieces of [4093, 65536]) {
+      const asked = await readAgain({ bytes }, pieces);
+      assert.ok(asked.length < 20, String(asked.length));
+      for (const [start, end] of asked) assert.ok(end - start <= 4 << 20 && end <= bytes.length);
+    }
+    const apart = await readAgain({ bytes: manyTables(1000, 10) }, 65536);
+    assert.ok(apart.length < 15, String(apart.length));
+  });
+
+  it('reads no more than the tables where they lie far from each other', async () => {
+    const asked = await readAgain({ bytes: manyTables(100, 200) }, 65536);
+    assert.deepEqual(
+      [asked.length, new Set(asked.map(([start, end]) => end - start))],
+      [100, new Set([512])],
+    );
+  });
+
+  it('ends as soon as it is told to', async () => {
+    const stop = new AbortController();
+    let asked = 0;
+    const onAsk = () => {
+      if (++asked === 3) stop.abort(new Error('enough'));
+    };
+    const bytes = manyTables(100, 200);
+    await assert.rejects(readAgain({ bytes }, 65536, bytes.length, { signal: stop.signal, onAsk }), /enough/);
+    assert.equal(asked, 3);
   });
 });

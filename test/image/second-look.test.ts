@@ -87,10 +87,11 @@ describe('an image that is only on a storage elsewhere', () => {
     inspector.write(forged.bytes);
     inspector.end();
     const writers = new Map([[uuid, writer]]);
-    const { signal } = new AbortController();
+    const stop = new AbortController();
+    const { signal } = stop;
     const bytes = forged.bytes.length;
     const look = () => second.take({ bytes, inspector, writers }, { signal }).finally(() => second.close());
-    return { look, parts, copy, writers, signal, lines, driver };
+    return { look, parts, copy, writers, stop, signal, lines, driver };
   }
 
   it('is shown to QEMU as its metadata alone, and keeps its writer where nothing is to be read again', async () => {
@@ -137,5 +138,12 @@ describe('an image that is only on a storage elsewhere', () => {
     u64(forged.bytes, 2n ** 50n, forged.at.l2 + 80);
     const { look } = await elsewhere(forged);
     await assert.rejects(look(), /a cluster of data reaches/);
+  });
+
+  it('is not read on when the job is to end', async () => {
+    const { look, stop } = await elsewhere(forge({ l1Last: true }));
+    stop.abort(new Error('cancelled'));
+    await assert.rejects(look(), /cancelled/);
+    assert.deepEqual(readdirSync(scratch), []);
   });
 });
