@@ -15,8 +15,8 @@ export interface CheckNeeds {
 const ROOM = { cpu: 120, memory: 2 * 2 ** 30 };
 /** Bytes for the reference counts, which it holds in memory for all clusters of the file. */
 const MOST_COUNTS = 4 * 2 ** 30;
-/** Seconds for a cluster, some times what one takes; and for all of them. */
-const CPU_PER_CLUSTER = 2e-7;
+/** Seconds for an entry of its maps, thrice what one takes; and for all of them. */
+const CPU_PER_ENTRY = 2e-7;
 const MOST_CPU = 600;
 
 /** What is read here stands before this byte. */
@@ -35,18 +35,21 @@ export async function checkNeeds(path: string): Promise<CheckNeeds> {
     await file.read(head, 0, HEADER, 0);
     const countBits = head.readUInt32BE(4) === 2 ? VERSION_2_COUNT_BITS : 2 ** head.readUInt32BE(96);
     const clusters = Math.ceil(size / 2 ** head.readUInt32BE(20));
-    return { limits: limitsFor(clusters, (clusters * countBits) / 8), newer: newerFeatures(head) };
+    // Each snapshot has maps of its own, which may all show the same clusters.
+    const entries = clusters * (1 + head.readUInt32BE(60));
+    const limits = limitsFor({ counts: (clusters * countBits) / 8, entries });
+    return { limits, newer: newerFeatures(head) };
   } finally {
     await file.close();
   }
 }
 
 /** @param counts bytes of the reference counts */
-function limitsFor(clusters: number, counts: number): SandboxLimits | undefined {
+function limitsFor({ counts, entries }: { counts: number; entries: number }): SandboxLimits | undefined {
   // Nor may an image take what the service itself lives on.
   if (counts > Math.min(MOST_COUNTS, availableMemory() / 2)) return undefined;
   return {
-    cpu: Math.min(MOST_CPU, Math.ceil(ROOM.cpu + clusters * CPU_PER_CLUSTER)),
+    cpu: Math.min(MOST_CPU, Math.ceil(ROOM.cpu + entries * CPU_PER_ENTRY)),
     memory: Math.ceil(ROOM.memory + counts),
   };
 }

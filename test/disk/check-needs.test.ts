@@ -30,6 +30,8 @@ describe('what qemu-img check needs', () => {
     assert.deepEqual(limits, { cpu: 174, memory: 2 * GIB + GIB / 2 });
     const old = await needsOf({ version: 2 }, 1024 * GIB);
     assert.deepEqual(old.limits, { cpu: 124, memory: 2 * GIB + 2 ** 25 });
+    const withSnapshot = await needsOf({ snapshot: true }, 1024 * GIB);
+    assert.deepEqual(withSnapshot.limits, { cpu: 127, memory: 2 * GIB + 2 ** 25 });
   });
 
   it('names the features that are newer than some QEMU', async () => {
