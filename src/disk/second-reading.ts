@@ -1,13 +1,11 @@
 import { IngotError } from '../kernel/errors.ts';
 import type { DiskInspector } from './inspector.ts';
 
-/** Gives the bytes [start, end) of an image. */
-type ReadRange = (range: { start: number; end: number }) => AsyncIterable<Uint8Array>;
-
 interface Image {
   /** Bytes of it. */
   size: number;
-  read: ReadRange;
+  /** Fulfilled with how many bytes from the position on it has put into `target`. */
+  read: (target: Uint8Array, position: number) => Promise<number>;
   signal: AbortSignal;
 }
 
@@ -74,11 +72,7 @@ class Window {
     this.#start = start;
     this.#end = start;
     this.#image.signal.throwIfAborted();
-    for await (const piece of this.#image.read({ start, end: start + wanted })) {
-      this.#image.signal.throwIfAborted();
-      const bytes = piece.subarray(0, start + wanted - this.#end);
-      this.#memory.set(bytes, this.#end - start);
-      this.#end += bytes.length;
-    }
+    this.#end += await this.#image.read(this.#memory.subarray(0, Math.max(0, wanted)), start);
+    this.#image.signal.throwIfAborted();
   }
 }

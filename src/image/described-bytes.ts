@@ -1,6 +1,7 @@
 /** Whether the bytes of a copy are those that were described, and would be taken in today: judged as AddImage judges. */
 import { createHash } from 'node:crypto';
 import type { BackupStorageDriver } from '../backup-storage/driver.ts';
+import { openAtAnyPlace } from '../backup-storage/object-reader.ts';
 import { DiskInspector } from '../disk/inspector.ts';
 import { askQemu } from '../disk/second-opinion.ts';
 import { readSecondTime } from '../disk/second-reading.ts';
@@ -66,7 +67,11 @@ export async function requireDescribedBytes(
         `the copy is ${facts.format} of ${facts.virtualSize} bytes, not ${image.format} of ${image.size}`,
       );
     }
-    await readSecondTime(inspector, { size, read: (range) => driver.read(path, range), signal: job.signal });
+    if (inspector.unread()) {
+      const { signal } = job;
+      const reader = await openAtAnyPlace(driver, path, { partial: false, signal });
+      await readSecondTime(inspector, { size, read: reader.read, signal }).finally(reader.close);
+    }
     if (facts.format !== 'qcow2') return;
     const file = driver.localFile?.(path) ?? skeleton?.finish(size);
     const notAsked =

@@ -1,6 +1,7 @@
 /** What is looked at once more when all bytes are on the storages, before anybody sees them. */
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { BackupStorageDriver } from '../backup-storage/driver.ts';
+import { openAtAnyPlace } from '../backup-storage/object-reader.ts';
 import { DiskInspector, type InspectorOptions } from '../disk/inspector.ts';
 import { askQemu } from '../disk/second-opinion.ts';
 import { readSecondTime } from '../disk/second-reading.ts';
@@ -87,11 +88,9 @@ export class SecondLook {
     if (first && inspector.unread()) {
       // Elsewhere, what is being written can be read only when nobody writes it any more; it is committed as after a death.
       if (!local) await close(writers, first.copy);
-      await readSecondTime(inspector, {
-        size: bytes,
-        read: (range) => first.driver.readPartial(first.copy.path, range),
-        signal,
-      });
+      const { driver, copy } = first;
+      const reader = await openAtAnyPlace(driver, copy.path, { partial: true, signal });
+      await readSecondTime(inspector, { size: bytes, read: reader.read, signal }).finally(reader.close);
     }
     const scratch = this.#scratch;
     if (scratch === undefined || inspector.end().format !== 'qcow2') return;
