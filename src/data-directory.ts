@@ -48,6 +48,10 @@ export class DataDirectory {
   get screens(): string {
     return join(this.path, 'screens');
   }
+  /** What lives no longer than the process that made it; whoever reads a file of it is shut in. */
+  get scratch(): string {
+    return join(this.path, 'scratch');
+  }
   get configFile(): string {
     return join(this.path, 'config.json');
   }
@@ -89,6 +93,12 @@ export class DataDirectory {
       );
     }
     this.#lock = lock;
+  }
+
+  /** Removes what a killed process has left there. The lock is held, so that nobody is using it. */
+  async emptyScratch(): Promise<void> {
+    await rm(this.scratch, { recursive: true, force: true });
+    await mkdir(this.scratch, { mode: 0o700 });
   }
 
   get locked(): boolean {

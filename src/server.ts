@@ -115,6 +115,7 @@ async function start(
   const tls = readIdentity(config);
   await data.lock();
   undo.push(() => data.unlock());
+  await data.emptyScratch();
   const database = await openDatabase(config.databaseUrl || data.databaseFile, onStep);
   undo.push(() => database.close());
 
@@ -196,6 +197,7 @@ async function start(
     host: { uuid: hostUuid },
     live: new LiveLayers({ database, primaryStorages, hypervisor, clock }),
     screens: data.screens,
+    scratch: data.scratch,
     sessions,
     secrets,
     settings,

@@ -1,4 +1,4 @@
-/** Opens an object of any storage to be read in order, into the caller's memory. */
+/** Opens an object of any storage to be read in order or at any place, into the caller's memory. */
 import type { BackupStorageDriver, ObjectReader } from './driver.ts';
 
 /** Reads what comes next; fulfilled with fewer bytes than `target` takes only at the object's end. */
@@ -22,6 +22,29 @@ export async function openObject(
       return length;
     },
     close: () => reader.close(),
+  };
+}
+
+/** @param options.partial what an unfinished writer has left of it @param options.signal asked at each piece that comes */
+export async function openAtAnyPlace(
+  driver: BackupStorageDriver,
+  path: string,
+  { partial, signal }: { partial: boolean; signal: AbortSignal },
+): Promise<ObjectReader> {
+  if (driver.openForReading) return driver.openForReading(path, { partial });
+  return {
+    async read(target, position) {
+      const range = { start: position, end: position + target.length };
+      let filled = 0;
+      for await (const piece of partial ? driver.readPartial(path, range) : driver.read(path, range)) {
+        signal.throwIfAborted();
+        const part = piece.subarray(0, target.length - filled);
+        target.set(part, filled);
+        filled += part.length;
+      }
+      return filled;
+    },
+    async close() {},
   };
 }
 

@@ -41,6 +41,8 @@ export interface AddImageParts {
   storages: BackupStorages;
   clock: Clock;
   log: Log;
+  /** A directory for files that end with the process. */
+  scratch: string;
   transfer: TransferSettings;
   trash: Trash;
   settings: Pick<Settings, 'get'>;

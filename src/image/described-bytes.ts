@@ -1,6 +1,7 @@
 /** Whether the bytes of a copy are those that were described, and would be taken in today: judged as AddImage judges. */
 import { createHash } from 'node:crypto';
 import type { BackupStorageDriver } from '../backup-storage/driver.ts';
+import { openAtAnyPlace } from '../backup-storage/object-reader.ts';
 import { DiskInspector } from '../disk/inspector.ts';
 import { askQemu } from '../disk/second-opinion.ts';
 import { readSecondTime } from '../disk/second-reading.ts';
@@ -16,6 +17,8 @@ import { requireFittingMediaType } from './update.ts';
 
 interface Parts {
   log: Log;
+  /** A directory for files that end with the process. */
+  scratch: string;
   settings: Pick<Settings, 'get'>;
 }
 
@@ -40,9 +43,10 @@ export async function requireDescribedBytes(
   const size = await driver.size(path);
   if (size === undefined) throw unfit('the copy that it describes is not there');
   if (size !== image.actualSize) throw unfit(`the copy has ${size} bytes, not ${image.actualSize}`);
+  const { scratch } = parts;
   const maxVirtualSize = await parts.settings.get(MAX_VIRTUAL_SIZE);
   // For QEMU, where the storage has no file of this machine.
-  const skeleton = driver.localFile ? undefined : new Skeleton();
+  const skeleton = driver.localFile ? undefined : new Skeleton(scratch);
   try {
     const inspector = new DiskInspector({
       maxVirtualSize,
@@ -70,10 +74,17 @@ export async function requireDescribedBytes(
         `the copy is ${facts.format} of ${facts.virtualSize} bytes, not ${image.format} of ${image.size}`,
       );
     }
-    await readSecondTime(inspector, (range) => driver.read(path, range));
+    if (inspector.unread()) {
+      const { signal } = job;
+      const reader = await openAtAnyPlace(driver, path, { partial: false, signal });
+      await readSecondTime(inspector, { size, read: reader.read, signal }).finally(reader.close);
+    }
     if (facts.format !== 'qcow2') return;
     const file = driver.localFile?.(path) ?? skeleton?.finish(size);
-    const notAsked = file === undefined ? 'no file of this machine has it' : await askQemu(file, job.signal);
+    const notAsked =
+      file === undefined
+        ? 'no file of this machine has it'
+        : await askQemu(file, { scratch, signal: job.signal });
     if (notAsked) {
       parts.log.info(
         { image: image.uuid, because: notAsked },

@@ -39,6 +39,8 @@ interface Parts {
   secrets: SecretBox;
   clock: Clock;
   log: Log;
+  /** A directory for files that end with the process. */
+  scratch: string;
   settings: Pick<Settings, 'get'>;
   resources: ReadonlyMap<string, Resource>;
 }

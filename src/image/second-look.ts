@@ -1,6 +1,7 @@
 /** What is looked at once more when all bytes are on the storages, before anybody sees them. */
 import type { BackupStorages } from '../backup-storage/backup-storages.ts';
 import type { BackupStorageDriver } from '../backup-storage/driver.ts';
+import { openAtAnyPlace } from '../backup-storage/object-reader.ts';
 import { DiskInspector, type InspectorOptions } from '../disk/inspector.ts';
 import { askQemu } from '../disk/second-opinion.ts';
 import { readSecondTime } from '../disk/second-reading.ts';
@@ -32,18 +33,25 @@ export class SecondLook {
   readonly #places: readonly Place[];
   /** For QEMU, where no storage has the image in a file of this machine. */
   readonly #skeleton: Skeleton | undefined;
+  /** Where QEMU's files lie; undefined where it is not asked. */
+  readonly #scratch: string | undefined;
 
-  private constructor(log: Log, places: readonly Place[], skeleton: Skeleton | undefined) {
+  private constructor(
+    log: Log,
+    places: readonly Place[],
+    { skeleton, scratch }: { skeleton: Skeleton | undefined; scratch: string | undefined },
+  ) {
     this.#log = log;
     this.#places = places;
     this.#skeleton = skeleton;
+    this.#scratch = scratch;
   }
 
-  /** @param options.isForeign whether the bytes were made by somebody else: then QEMU is asked about them too */
+  /** @param foreign given where the bytes were made by somebody else: then QEMU is asked about them too */
   static async open(
     { storages, log }: Parts,
     copies: readonly Copy[],
-    { isForeign }: { isForeign: boolean },
+    foreign?: { scratch: string },
   ): Promise<SecondLook> {
     const opened = await Promise.allSettled(
       copies.map(async (copy) => ({ copy, driver: await storages.driver(copy.storageUuid) })),
@@ -52,7 +60,8 @@ export class SecondLook {
     const places = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     // A local storage may be dropped on the way, or have been before a death; then the image has no opinion of QEMU's.
     const isElsewhere = !places.some(({ driver }) => driver.localFile !== undefined);
-    return new SecondLook(log, places, isForeign && isElsewhere ? new Skeleton() : undefined);
+    const skeleton = foreign && isElsewhere ? new Skeleton(foreign.scratch) : undefined;
+    return new SecondLook(log, places, { skeleton, scratch: foreign?.scratch });
   }
 
   /** The first look, for each time that the bytes begin anew. */
@@ -67,14 +76,11 @@ export class SecondLook {
   }
 
   /**
-   * Ends the inspection with the parts whose meaning it learnt too late, and asks qemu-img check. All the storages
-   * have the same bytes, so one is enough.
+   * Ends the inspection with the parts whose meaning it learnt too late, and asks qemu-img check about a foreign
+   * qcow2. All the storages have the same bytes, so one is enough.
    * @throws IngotError IMG.1002 when the image is refused
    */
-  async take(
-    { bytes, inspector, writers }: Passed,
-    options: { askQemu: boolean; signal: AbortSignal },
-  ): Promise<void> {
+  async take({ bytes, inspector, writers }: Passed, { signal }: { signal: AbortSignal }): Promise<void> {
     const written = this.#places.filter(({ copy }) => writers.has(copy.storageUuid));
     // Reading from this machine is quicker.
     const local = written.find(({ driver }) => driver.localFile !== undefined);
@@ -82,13 +88,16 @@ export class SecondLook {
     if (first && inspector.unread()) {
       // Elsewhere, what is being written can be read only when nobody writes it any more; it is committed as after a death.
       if (!local) await close(writers, first.copy);
-      await readSecondTime(inspector, (range) => first.driver.readPartial(first.copy.path, range));
+      const { driver, copy } = first;
+      const reader = await openAtAnyPlace(driver, copy.path, { partial: true, signal });
+      await readSecondTime(inspector, { size: bytes, read: reader.read, signal }).finally(reader.close);
     }
-    if (!options.askQemu) return;
+    const scratch = this.#scratch;
+    if (scratch === undefined || inspector.end().format !== 'qcow2') return;
     const file =
       local?.driver.localFile?.(local.copy.path, { partial: true }) ?? this.#skeleton?.finish(bytes);
     const notAsked =
-      file === undefined ? 'no file of this machine has it' : await askQemu(file, options.signal);
+      file === undefined ? 'no file of this machine has it' : await askQemu(file, { scratch, signal });
     if (notAsked) this.#log.info({ because: notAsked }, 'qemu-img check was not asked for its opinion');
   }
 

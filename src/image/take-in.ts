@@ -41,7 +41,7 @@ const CHECKPOINTS = { bytes: 32 * 1024 * 1024, milliseconds: 1000 };
 
 /** Brings the bytes in and checks them, or finds that an earlier process has. */
 export async function takeIn(
-  parts: Parts & { transfer: TransferSettings; settings: Pick<Settings, 'get'> },
+  parts: Parts & { transfer: TransferSettings; settings: Pick<Settings, 'get'>; scratch: string },
   job: AddImageJob,
 ): Promise<Landing> {
   const { parameters } = job.call;
@@ -51,7 +51,7 @@ export async function takeIn(
     source: () => sourceOf(parameters.url, parts.transfer),
     pace: parts.transfer.pace,
     judge: (result) => checkTaken(parameters, result),
-    isForeign: true,
+    foreign: parts,
   });
 }
 
@@ -70,8 +70,8 @@ export interface Intake {
   judge: (result: Passed) => Pick<Taken, 'format' | 'virtualSize' | 'mediaType'>;
   /** What the source has to give at the least. */
   pace?: LeastPace | undefined;
-  /** Whether the bytes were made by somebody else: then QEMU is asked about them too. */
-  isForeign?: boolean;
+  /** Given where the bytes were made by somebody else: then QEMU is asked about them too, with its files there. */
+  foreign?: { scratch: string };
 }
 
 /** The pass itself, for any source; see `takeIn`. */
@@ -79,8 +79,7 @@ export async function bringIn(parts: Parts, job: IntakeJob, intake: Intake): Pro
   const { taken } = job.checkpoint;
   if (taken) return { ...taken, writers: new Map() };
   const log = parts.log.child({ job: job.call.id, image: job.checkpoint.imageUuid });
-  const { isForeign = false } = intake;
-  const look = await SecondLook.open({ ...parts, log }, job.checkpoint.copies, { isForeign });
+  const look = await SecondLook.open({ ...parts, log }, job.checkpoint.copies, intake.foreign);
   try {
     return await pass({ ...parts, log }, job, intake, look);
   } finally {
@@ -115,8 +114,7 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
   let isRight = false;
   try {
     const checked = intake.judge(result);
-    const askQemu = intake.isForeign === true && checked.format === 'qcow2';
-    await look.take(result, { askQemu, signal: job.signal });
+    await look.take(result, { signal: job.signal });
     const { bytes, sha256, md5, writers } = result;
     const failures = [...result.failures].map(([backupStorageUuid, error]) => ({
       backupStorageUuid,

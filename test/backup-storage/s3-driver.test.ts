@@ -252,6 +252,30 @@ describe('an S3 backup storage after a death', () => {
     assert.ok((await get(store.driver.read('image'))).equals(CONTENT));
   });
 
+  it('asks once what is there, however often it is read, and again when it has changed', async (t) => {
+    const store = await openStore(t);
+    await dead(store);
+    const head = t.mock.method(S3Bucket.prototype, 'head');
+    const read = (start: number) => get(store.driver.readPartial('image', { start, end: start + 100 }));
+    assert.ok((await read(0)).equals(CONTENT.subarray(0, 100)));
+    const asked = head.mock.callCount();
+    for (let start = 0; start < half; start += MIB) {
+      assert.ok((await read(start)).equals(CONTENT.subarray(start, start + 100)));
+    }
+    assert.equal((await read(half)).length, 0);
+    assert.equal(head.mock.callCount(), asked);
+    // As another process does.
+    const heir = store.through(swift.port);
+    const writer = await heir.create('image', { resumeAt: half });
+    await writer.write(CONTENT.subarray(half, half + MIB));
+    await writer.flush();
+    await writer.abort({ keep: true });
+    assert.ok((await read(half)).equals(CONTENT.subarray(half, half + 100)));
+    assert.ok(head.mock.callCount() > asked);
+    await heir.remove('image');
+    await assert.rejects(read(0), /does not exist/);
+  });
+
   it('begins anew where a committed object would have to give way', async (t) => {
     const store = await openStore(t);
     await put(store.driver, 'image', Buffer.from('before'));

@@ -80,7 +80,10 @@ describe('the formats of disks', () => {
     const path = bench.create('foreign', 'qcow2');
     // It can write nowhere but to its parent; so it says there how it was called.
     writeFileSync(join(directory, 'qemu-img'), '#!/bin/sh\necho "$@" >&2\nexit 2\n');
-    await assert.rejects(askQemu(path), /qemu-img check says "check -q -f qcow2 file:/);
+    await assert.rejects(
+      askQemu(path, { scratch: directory }),
+      /qemu-img check says "check -q -U -f qcow2 the image"/,
+    );
   });
 
   it('and nothing else in the sources calls such a program', () => {

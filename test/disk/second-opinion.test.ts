@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { newerFeatures, sampleWith } from '../../src/disk/newer-features.ts';
 import { sandboxed } from '../../src/disk/sandbox.ts';
 import { askQemu } from '../../src/disk/second-opinion.ts';
 import { IngotError } from '../../src/kernel/errors.ts';
 import { forge, u64 } from '../hostile/forge.ts';
 import { findProgram } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
+import { inspect } from './workbench.ts';
 
 const directory = temporaryDirectory();
 
@@ -59,9 +61,11 @@ describe('a program that is shut in', () => {
 
 describe('what qemu-img check says', () => {
   const path = join(directory, 'disk.qcow2');
+  const scratch = temporaryDirectory();
+  const ask = () => askQemu(path, { scratch });
   const refused = async (bytes: Buffer, sentence: RegExp) => {
     writeFileSync(path, bytes);
-    await assert.rejects(askQemu(path), (error) => {
+    await assert.rejects(ask(), (error) => {
       assert.ok(error instanceof IngotError && error.code === 'IMG.1002', String(error));
       assert.match(error.details, sentence);
       return true;
@@ -70,14 +74,14 @@ describe('what qemu-img check says', () => {
 
   it('is nothing about a sound image', async () => {
     writeFileSync(path, forge({ snapshot: true, bitmap: true, compressed: true }).bytes);
-    assert.equal(await askQemu(path), undefined);
+    assert.equal(await ask(), undefined);
   });
 
   it('is nothing where a cluster belongs to nothing', async () => {
     const { bytes, at } = forge();
     bytes.writeUInt16BE(1, at.refcountBlock + (bytes.length / 65536) * 2);
     writeFileSync(path, Buffer.concat([bytes, Buffer.alloc(65536)]));
-    assert.equal(await askQemu(path), undefined);
+    assert.equal(await ask(), undefined);
   });
 
   it('refuses wrong reference counts, which we do not count ourselves', async () => {
@@ -100,7 +104,7 @@ describe('what qemu-img check says', () => {
       symlinkSync(findProgram(name), join(tools, name));
     writeFileSync(path, forge().bytes);
     const module = new URL('../../src/disk/second-opinion.ts', import.meta.url).href;
-    const script = `import { askQemu } from '${module}'; console.log(await askQemu('${path}'));`;
+    const script = `import { askQemu } from '${module}'; console.log(await askQemu('${path}', { scratch: '${tools}' }));`;
     const line = ['--input-type=module', '--eval', script];
     const said = execFileSync(process.execPath, line, { env: { PATH: tools }, encoding: 'utf8' });
     assert.equal(said, 'no sandbox\n');
@@ -124,14 +128,60 @@ describe('what qemu-img check says', () => {
 
     it('refuses an image that makes it crash', async () => {
       pretend('kill -SEGV $$');
-      await assert.rejects(askQemu(path), /did not survive it \(SIGSEGV\)/);
+      await assert.rejects(ask(), /did not survive it \(SIGSEGV\)/);
     });
 
-    it('takes no offence at an image that is newer than itself, or that it may not read', async () => {
-      pretend('echo "qemu-img: feature X is not supported" >&2; exit 1');
-      assert.equal(await askQemu(path), 'qemu-img is too old');
-      pretend('echo "qemu-img: Could not open: Permission denied" >&2; exit 1');
-      assert.equal(await askQemu(path), 'qemu-img can not read it');
+    /** Of the formats that are named, in that order. */
+    const ends = (...codes: number[]) =>
+      pretend(`case "$*" in
+        *sample*) exit ${codes[2]};;
+        *raw*) exit ${codes[1]};;
+        *) echo "qemu-img: unknown feature: Permission denied" >&2; exit ${codes[0]};;
+      esac`);
+
+    it('takes no offence at an image that it can not open, whatever the format', async () => {
+      ends(1, 1);
+      assert.equal(await ask(), 'qemu-img can not read it');
+      ends(127, 127);
+      assert.equal(await ask(), 'qemu-img can not read it');
     });
+
+    it('takes no offence at an image that is newer than itself, which an image of ours shows', async () => {
+      ends(1, 63, 1);
+      await assert.rejects(ask(), /says "qemu-img: unknown feature/);
+      writeFileSync(path, forge({ extendedL2: true }).bytes);
+      assert.equal(await ask(), 'qemu-img is too old');
+      ends(1, 63, 0);
+      await assert.rejects(ask(), /says "qemu-img: unknown feature/);
+      assert.deepEqual(readdirSync(scratch), []);
+    });
+
+    it('shows what it says in short, without the place of the file', async () => {
+      pretend(`printf "%s" "Could not open '$7', json:{\\"filename\\": \\"$7\\"}" >&2; exit 2`);
+      await assert.rejects(ask(), (error) => {
+        assert.ok(error instanceof IngotError && !error.details.includes(directory), String(error));
+        return true;
+      });
+      // Of so many words the first are lost, and the name of the file with them in part.
+      const padding = 4090 - path.length / 2;
+      pretend(`printf "Could not open '%s': %0${Math.round(padding)}d" "$7" 0 >&2; exit 2`);
+      await assert.rejects(ask(), (error) => {
+        assert.ok(error instanceof IngotError && error.details.length < 500, String(error));
+        assert.doesNotMatch(error.details, /disk\.qcow2/);
+        return true;
+      });
+      pretend(`printf 'a\\033[31mred\\nand "so" on' >&2; exit 2`);
+      await assert.rejects(ask(), /says "a \[31mred and 'so' on"/);
+    });
+  });
+
+  it('knows the features that the samples of ours ask for', () => {
+    for (const feature of ['zstd', 'extendedL2'] as const) {
+      const sample = sampleWith(feature);
+      writeFileSync(path, sample);
+      assert.deepEqual(newerFeatures(sample), [feature]);
+      execFileSync('qemu-img', ['check', '-q', '-f', 'qcow2', path]);
+      assert.equal(inspect(sample).format, 'qcow2');
+    }
   });
 });

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { checkDeclaredFormat } from '../../src/disk/declared.ts';
+import { askQemu } from '../../src/disk/second-opinion.ts';
 import { IngotError } from '../../src/kernel/errors.ts';
 import { inspect } from '../disk/workbench.ts';
 import { runProgram } from '../support/program.ts';
@@ -12,9 +13,16 @@ import { type ForgeOptions, forge } from './forge.ts';
 import { hostileCases } from './hostile-cases.ts';
 
 describe('every hostile file is refused, and the reason is said', () => {
-  for (const { group, name, bytes, parameters, code = 'IMG.1002', reason } of hostileCases) {
-    it(`${group}: ${name}`, () => {
+  for (const { group, name, bytes, parameters, code = 'IMG.1002', reason, byQemu } of hostileCases) {
+    it(`${group}: ${name}`, async () => {
       const image = bytes();
+      if (byQemu) {
+        const scratch = temporaryDirectory();
+        const path = join(scratch, 'hostile.qcow2');
+        writeFileSync(path, image);
+        await assert.rejects(askQemu(path, { scratch }), { code, message: reason });
+        return;
+      }
       for (const sizes of [[65536], [4093, 77]]) {
         assert.throws(
           () => checkDeclaredFormat(parameters?.format, inspect(image, {}, sizes)),

@@ -69,14 +69,6 @@ describe('AddImage, before anybody sees the image', () => {
 
 describe('an image that is only on a storage elsewhere', () => {
   const scratch = temporaryDirectory();
-  const known = process.env.TMPDIR;
-  before(() => {
-    process.env.TMPDIR = scratch;
-  });
-  after(() => {
-    if (known === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = known;
-  });
   /** A storage like any other, except that its files are not of this machine. */
   async function elsewhere(forged: Forged) {
     const uuid = newUuid();
@@ -90,16 +82,16 @@ describe('an image that is only on a storage elsewhere', () => {
     const lines: string[] = [];
     const log = createLog('info', { write: (line) => lines.push(line) });
     const parts = { storages: { driver: async () => driver }, log };
-    const second = await SecondLook.open(parts, [copy], { isForeign: true });
+    const second = await SecondLook.open(parts, [copy], { scratch });
     const inspector = second.inspector();
     inspector.write(forged.bytes);
     inspector.end();
     const writers = new Map([[uuid, writer]]);
-    const { signal } = new AbortController();
+    const stop = new AbortController();
+    const { signal } = stop;
     const bytes = forged.bytes.length;
-    const look = () =>
-      second.take({ bytes, inspector, writers }, { askQemu: true, signal }).finally(() => second.close());
-    return { look, parts, copy, writers, signal, lines, driver };
+    const look = () => second.take({ bytes, inspector, writers }, { signal }).finally(() => second.close());
+    return { look, parts, copy, writers, stop, signal, lines, driver };
   }
 
   it('is shown to QEMU as its metadata alone, and keeps its writer where nothing is to be read again', async () => {
@@ -122,8 +114,7 @@ describe('an image that is only on a storage elsewhere', () => {
     const { look, writers } = await elsewhere(forged);
     await assert.rejects(look(), /qemu-img check says "ERROR cluster/);
     for (const writer of writers.values()) await writer.abort();
-    const left = readdirSync(scratch).filter((name) => name.startsWith('ingot-skeleton-'));
-    assert.deepEqual(left, []);
+    assert.deepEqual(readdirSync(scratch), []);
   });
 
   it('is read when its writer is closed, and committed nonetheless', async () => {
@@ -147,5 +138,12 @@ describe('an image that is only on a storage elsewhere', () => {
     u64(forged.bytes, 2n ** 50n, forged.at.l2 + 80);
     const { look } = await elsewhere(forged);
     await assert.rejects(look(), /a cluster of data reaches/);
+  });
+
+  it('is not read on when the job is to end', async () => {
+    const { look, stop } = await elsewhere(forge({ l1Last: true }));
+    stop.abort(new Error('cancelled'));
+    await assert.rejects(look(), /cancelled/);
+    assert.deepEqual(readdirSync(scratch), []);
   });
 });

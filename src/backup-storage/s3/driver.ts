@@ -4,9 +4,10 @@ import { S3Bucket } from './bucket.ts';
 import type { S3Address } from './client.ts';
 import { checkMarker, removeMarker, writeMarker } from './marker.ts';
 import { Keys } from './object-key.ts';
-import { type ByteRange, readObject } from './reading.ts';
+import { readObject } from './reading.ts';
 import { beginAnew, beginWith } from './resume.ts';
 import { openS3Writer } from './s3-writer.ts';
+import { SalvagedObjects } from './salvaged.ts';
 import { discard, isUncommitted, salvage, sizeOf, unbroken } from './unfinished.ts';
 
 export interface S3StorageOptions extends S3Address {
@@ -31,6 +32,7 @@ export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver 
   const bucket = new S3Bucket(options);
   const keys = new Keys(options.prefix);
   const quota = options.quota ?? DEFAULT_QUOTA;
+  const salvaged = new SalvagedObjects(bucket, keys);
   const requireStorage = () => checkMarker(bucket, keys, options.uuid);
   return {
     initialise: () => writeMarker(bucket, keys, options.uuid),
@@ -40,6 +42,7 @@ export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver 
       return { total: quota, available: quota };
     },
     async create(path, { resumeAt = 0, expectedSize } = {}) {
+      salvaged.forget(path);
       const place = { bucket, keys, path, expectedSize };
       const common = {
         bucket,
@@ -72,12 +75,7 @@ export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver 
       if (await isUncommitted(bucket, keys, path)) throw absent(bucket.where(key));
       yield* readObject(bucket, key, range);
     },
-    async *readPartial(path, range: ByteRange = {}) {
-      const key = keys.of(path);
-      const found = await salvage(bucket, keys, path);
-      if (!found) throw absent(`what was written of ${bucket.where(key)}`);
-      if (found.size > 0) yield* readObject(bucket, key, range);
-    },
+    readPartial: (path, range = {}) => salvaged.read(path, range),
     async size(path) {
       const [object, uncommitted] = await Promise.all([
         bucket.head(keys.of(path)),
@@ -88,6 +86,7 @@ export function s3BackupStorage(options: S3StorageOptions): BackupStorageDriver 
       return undefined;
     },
     async remove(path) {
+      salvaged.forget(path);
       const key = keys.of(path);
       await requireStorage();
       await discard(bucket, keys, path);

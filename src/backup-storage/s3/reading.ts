@@ -15,15 +15,16 @@ const BASE_DELAY = 100;
 
 /**
  * The bytes [start, end) of an object. A body that breaks is taken up where it broke, as long as the object is the
- * one it was.
+ * one it was. @param known its ETag, where it is to be no other
  */
 export async function* readObject(
   bucket: S3Bucket,
   key: string,
   { start = 0, end = Number.POSITIVE_INFINITY }: ByteRange = {},
+  known?: string,
 ): AsyncGenerator<Uint8Array> {
   let position = start;
-  let etag: string | undefined;
+  let etag = known;
   for (let tries = 0; position < end; ) {
     const opened = await bucket.get(key, { start: position, end }, etag);
     if (!opened) return;

@@ -65,7 +65,7 @@ export function receiveImageUpload(
             inspector: { maxVirtualSize: await parts.settings.get(MAX_VIRTUAL_SIZE) },
             source: () => channel,
             judge: (result) => checkTaken(job.call.parameters, result),
-            isForeign: true,
+            foreign: parts,
           },
         );
         const end = await endTakingIn(parts, job.checkpoint, landing, signal);
