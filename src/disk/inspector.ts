@@ -41,7 +41,7 @@ const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
  * again whose meaning is told behind them (`unread`).
  *
  * The verdict depends on the bytes alone, not on how they are cut into chunks. Keeps a head of 96 KiB and a
- * tail of 1 KiB; of a qcow2 also a bit or two for each of its clusters, and the places of the tables to come.
+ * tail of 1 KiB; of a qcow2 also a bit or two for each of its clusters, and the places of its tables: 64 MiB at most.
  */
 export class DiskInspector {
   readonly #totalSize: number | undefined;
@@ -162,7 +162,11 @@ export class DiskInspector {
     this.#keepTail(bytes);
     if (isQcow2(head)) {
       const header = readQcow2(head, this.#maxVirtualSize);
-      const maps = new Qcow2Maps(header, fileSize, this.#onMetadata);
+      const maps = new Qcow2Maps(header, {
+        fileSize,
+        maxVirtualSize: this.#maxVirtualSize,
+        onMetadata: this.#onMetadata,
+      });
       this.#onMetadata?.(bytes.subarray(0, header.facts.clusterSize), 0);
       maps.read(bytes, 0);
       this.#judged = { format: 'qcow2', facts: header.facts, maps, head: bytes };
@@ -175,8 +179,10 @@ export class DiskInspector {
     else this.#judged = { format: 'raw', disk: readRaw(head) };
     if (this.#totalSize === undefined) return;
     this.#checkSize(fileSize);
-    // One with nothing known in it may be of a format that only its end shows.
-    if (this.#judged.format === 'raw' && this.#judged.disk.contents !== 'unknown') checkRawSize(fileSize);
+    // One with nothing known in it may be of a format that only its end shows. So may one that lacks a byte: old VHDs
+    // have a footer of 511.
+    const isKnown = this.#judged.format === 'raw' && this.#judged.disk.contents !== 'unknown';
+    if (isKnown && fileSize % 512 !== 511) checkRawSize(fileSize);
   }
 
   /** Refuses an ISO or a raw disk that is larger than allowed, or smaller than what is in it. */

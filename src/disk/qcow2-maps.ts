@@ -1,8 +1,18 @@
+import { PageBudget } from './cluster-set.ts';
+import type { Head } from './head.ts';
 import { NumberHeap } from './number-heap.ts';
 import type { Qcow2Header } from './qcow2.ts';
+import { DiskBytes, leastPacked } from './qcow2-bytes.ts';
 import { ClusterClaims } from './qcow2-claims.ts';
-import { BITMAP_HEAD, readBitmapHead, readSnapshotHead, SNAPSHOT_HEAD } from './qcow2-directories.ts';
+import {
+  BITMAP_HEAD,
+  readBitmapHead,
+  readSnapshotExtra,
+  readSnapshotHead,
+  SNAPSHOT_HEAD,
+} from './qcow2-directories.ts';
 import type { Extent } from './qcow2-extensions.ts';
+import { L2Tables } from './qcow2-l2-tables.ts';
 import { cutShort, damaged } from './refusal.ts';
 import { EntryReader, RecordReader, type TableReader } from './table-readers.ts';
 
@@ -15,17 +25,40 @@ interface Table {
   reader: TableReader;
 }
 
+/** A table that waits; its reader is made when its turn comes. */
+interface Waiting {
+  name: string;
+  end: number;
+  reader: () => TableReader;
+}
+
 /** Bytes of metadata, and where in the file they are. */
 export type OnMetadata = (bytes: Uint8Array, position: number) => void;
+
+export interface Qcow2MapsOptions {
+  /** Infinite while it isn't known. */
+  fileSize: number;
+  /** Of the disk, and of it when a snapshot was taken; bytes. */
+  maxVirtualSize: number;
+  /** Given the tables, and the refcount blocks, which are read for it alone. */
+  onMetadata?: OnMetadata | undefined;
+}
 
 /** Of what is only passed on. */
 const UNREAD: TableReader = { take: () => {} };
 
+/**
+ * 64 MiB for one image: enough for some 20 TiB of data in clusters of 64 KiB (35 GiB in clusters of 512 bytes), with
+ * the metadata beside them and all their L2 tables waiting to be read.
+ */
+const MEMORY = 64 * 1024 * 1024;
+/** What one of the tables that wait takes that are not L2 tables (measured). */
+const WAITING_BYTES = 256;
+
 /** What stands in the lower bits of a scheduled table's place, which are zeros: clusters have 512 bytes at least. */
 const OTHER = 0;
-const OWN_L2 = 1;
-const SNAPSHOT_L2 = 2;
-const REFCOUNT_BLOCK = 3;
+const L2_TABLE = 1;
+const REFCOUNT_BLOCK = 2;
 const CODES = 512;
 
 /**
@@ -38,12 +71,14 @@ const CODES = 512;
  */
 export class Qcow2Maps {
   readonly #header: Qcow2Header;
+  readonly #budget = new PageBudget(MEMORY);
   readonly #claims: ClusterClaims;
+  readonly #l2Tables = new L2Tables(this.#budget);
   /** Places of the tables that are still to pass, and of those that had passed when they were heard of. */
-  readonly #upcoming = new NumberHeap();
-  readonly #passed = new NumberHeap();
+  readonly #upcoming = new NumberHeap(this.#budget);
+  readonly #passed = new NumberHeap(this.#budget);
   /** All but the L2 tables, of which there are too many for an object each. */
-  readonly #others = new Map<number, Table>();
+  readonly #others = new Map<number, Waiting>();
   #current: Table | undefined;
   /** The next byte of the table that is being read. */
   #at = 0;
@@ -51,23 +86,26 @@ export class Qcow2Maps {
   #cursor = 0;
   #fileSize: number;
   #furthest = { what: '', end: 0 };
-  /** Bytes that the disk's compressed clusters have at least, taken together. */
-  #packedBytes = 0;
+  /** Of the disk, and of all that it can be reverted to. */
+  readonly #diskBytes: DiskBytes;
+  readonly #leastPacked: number;
+  /** What the file has for them, as far as it was known when an L2 table was opened; less when more metadata are known. */
+  #room = 0;
+  readonly #maxVirtualSize: number;
   readonly #onMetadata: OnMetadata | undefined;
 
-  /**
-   * @param fileSize infinite while it isn't known
-   * @param onMetadata given the tables, and the refcount blocks, which are read for it alone
-   */
-  constructor(header: Qcow2Header, fileSize: number, onMetadata?: OnMetadata) {
+  constructor(header: Qcow2Header, options: Qcow2MapsOptions) {
     this.#header = header;
-    this.#fileSize = fileSize;
-    this.#onMetadata = onMetadata;
-    this.#claims = new ClusterClaims(header.facts.clusterSize);
+    this.#fileSize = options.fileSize;
+    this.#maxVirtualSize = options.maxVirtualSize;
+    this.#onMetadata = options.onMetadata;
+    this.#claims = new ClusterClaims(header.facts.clusterSize, this.#budget);
+    this.#diskBytes = new DiskBytes(this.#budget, { hasSnapshots: header.facts.snapshots > 0 });
+    this.#leastPacked = leastPacked(header.facts.clusterSize, header.facts.compression);
     this.#claims.metadata('header', 0, header.facts.clusterSize);
     const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
-    this.#add(l1Table, new EntryReader((high, low) => this.#readL1Entry(high, low, true)));
-    this.#add(refcountTable, new EntryReader((high, low) => this.#readRefcountEntry(high, low)));
+    this.#add(l1Table, () => this.#l1Reader(true));
+    this.#add(refcountTable, () => new EntryReader((high, low) => this.#readRefcountEntry(high, low)));
     if (snapshotTable) this.#addSnapshots(snapshotTable);
     if (bitmapDirectory) this.#addBitmaps(bitmapDirectory);
   }
@@ -95,7 +133,7 @@ export class Qcow2Maps {
     this.#fileSize = fileSize;
     const { what, end } = this.#furthest;
     if (end > fileSize) throw cutShort('qcow2', what, end, fileSize);
-    this.#checkPacked();
+    this.#checkBytes();
   }
 
   /** After the last byte has passed: a part of the file that must be given to `readAgain`, until there is none. */
@@ -103,6 +141,8 @@ export class Qcow2Maps {
     this.#cursor = Number.POSITIVE_INFINITY;
     if (!this.#current && this.#passed.length > 0) this.#open(this.#passed);
     const table = this.#current;
+    // Only now all of the metadata are known.
+    if (!table) this.#checkBytes();
     return table && { name: table.name, start: this.#at, end: table.end };
   }
 
@@ -137,28 +177,34 @@ export class Qcow2Maps {
     const code = scheduled % CODES;
     const start = scheduled - code;
     this.#at = start;
-    if (code === OTHER) this.#current = this.#others.get(start);
+    if (code === OTHER) this.#current = this.#other(start);
     else if (code === REFCOUNT_BLOCK) this.#current = this.#refcountBlock(start);
-    else this.#current = this.#l2Table(start, code === OWN_L2);
-    this.#others.delete(start);
+    else this.#current = this.#l2Table(start);
   }
 
-  #add(table: Extent, reader: TableReader): Table {
+  #add(table: Extent, reader: () => TableReader): void {
     this.#require(`its ${table.name} reaches`, table.end);
     this.#claims.metadata(table.name, table.start, table.end);
-    const added = { ...table, reader };
-    if (table.end > table.start) {
-      this.#others.set(table.start, added);
-      this.#schedule(table.start, OTHER);
-    }
-    return added;
+    if (table.end === table.start) return;
+    this.#budget.takeBytes(WAITING_BYTES);
+    this.#others.set(table.start, { name: table.name, end: table.end, reader });
+    this.#schedule(table.start, OTHER);
   }
 
   #schedule(start: number, code: number): void {
     (start >= this.#cursor ? this.#upcoming : this.#passed).push(start + code);
   }
 
-  #l2Table(start: number, own: boolean): Table {
+  #other(start: number): Table {
+    const { name, end, reader } = this.#others.get(start) as Waiting;
+    this.#others.delete(start);
+    return { name, start, end, reader: reader() };
+  }
+
+  #l2Table(start: number): Table {
+    const { own, index } = this.#l2Tables.open(start / this.#header.facts.clusterSize);
+    this.#diskBytes.open(index);
+    this.#checkBytes();
     return {
       name: 'L2 table',
       start,
@@ -176,25 +222,46 @@ export class Qcow2Maps {
     return new EntryReader((high, low) => this.#readL2Entry(high, low, own));
   }
 
-  /** Each entry is followed by two bits for each of its subclusters, which point nowhere. */
+  /** Each entry is followed by two bits for each of its subclusters: whether it reads as zeros, whether it has data. */
   #extendedReader(own: boolean): TableReader {
     let isEntry = false;
+    let entryHigh = 0;
+    let entryLow = 0;
     return new EntryReader((high, low) => {
       isEntry = !isEntry;
-      if (isEntry) this.#readL2Entry(high, low, own);
+      if (isEntry) {
+        this.#readL2Entry(high, low, own);
+        entryHigh = high;
+        entryLow = low;
+        return;
+      }
+      if ((high & low) !== 0) throw damaged('subclusters of it have data and read as zeros at once');
+      if ((entryHigh & 0x40000000) !== 0 && (high | low) !== 0) {
+        throw damaged('a compressed cluster of it has subclusters');
+      }
+      const hasPlace = (entryHigh & 0x00ffffff) !== 0 || entryLow !== 0;
+      if (low !== 0 && !hasPlace) throw damaged('subclusters of it have data, but no place');
     });
   }
 
+  #l1Reader(own: boolean): TableReader {
+    let index = 0;
+    return new EntryReader((high, low) => this.#readL1Entry(high, low, index++, own));
+  }
+
   /** Bits 9 to 55 are the place of an L2 table, 0 for none; bit 63 is a hint, the rest is reserved. */
-  #readL1Entry(high: number, low: number, own: boolean): void {
+  #readL1Entry(high: number, low: number, index: number, own: boolean): void {
     if ((high & 0x7f000000) !== 0 || (low & 0x1ff) !== 0)
       throw damaged('an entry of its L1 table is not one');
     const start = this.#place((high & 0x00ffffff) * 2 ** 32 + low, 'an entry of its L1 table');
     // The hint without a place: some take that for a table in the header.
     if (start === 0 && high !== 0) throw damaged('an entry of its L1 table is not one');
     if (start === 0) return;
-    this.#require('an L2 table reaches', start + this.#header.facts.clusterSize);
-    if (this.#claims.l2Table(start, own)) this.#schedule(start, own ? OWN_L2 : SNAPSHOT_L2);
+    const { clusterSize } = this.#header.facts;
+    this.#require('an L2 table reaches', start + clusterSize);
+    const naming = this.#l2Tables.name(start / clusterSize, start, index, own);
+    if (naming === 'new') this.#claims.metadata('L2 table', start, start + clusterSize);
+    if (naming !== 'known') this.#schedule(start, L2_TABLE);
   }
 
   #readRefcountEntry(high: number, low: number): void {
@@ -212,7 +279,7 @@ export class Qcow2Maps {
    */
   #readL2Entry(high: number, low: number, own: boolean): void {
     if ((high & 0x40000000) !== 0) {
-      this.#readCompressedEntry(high, low, own);
+      this.#readCompressedEntry(high, low);
       return;
     }
     const { version, extendedL2 } = this.#header.facts;
@@ -225,10 +292,11 @@ export class Qcow2Maps {
     // The last cluster of a file may be stored in part: the rest reads as zeros.
     this.#require('a cluster of data reaches', start + 1);
     this.#claims.data(start, own);
+    this.#addBytes(this.#header.facts.clusterSize);
   }
 
   /** Place in the lower bits, then how many further 512-byte sectors the compressed bytes touch. */
-  #readCompressedEntry(high: number, low: number, own: boolean): void {
+  #readCompressedEntry(high: number, low: number): void {
     const placeBits = 62 - (Math.log2(this.#header.facts.clusterSize) - 8);
     const highBits = 2 ** (placeBits - 32);
     const high30 = high & 0x3fffffff;
@@ -238,16 +306,21 @@ export class Qcow2Maps {
     const end = start - (start % 512) + sectors * 512 + 1;
     this.#require('a compressed cluster reaches', end);
     this.#claims.packed(start, Math.max(end, start + 1));
-    if (!own) return;
-    this.#packedBytes += Math.max(1, end - start);
-    this.#checkPacked();
+    this.#addBytes(Math.max(this.#leastPacked, end - start));
   }
 
-  /** However small, each compressed cluster has bytes of its own: a file has no room for the same ones many times. */
-  #checkPacked(): void {
-    if (this.#packedBytes <= this.#fileSize) return;
+  /** However small, each cluster has bytes of its own: a file has no room for the same ones many times. */
+  #addBytes(bytes: number): void {
+    if (this.#diskBytes.add(bytes) > this.#room) this.#checkBytes();
+  }
+
+  #checkBytes(): void {
+    const { clusterSize } = this.#header.facts;
+    const { total } = this.#diskBytes;
+    this.#room = Math.ceil(this.#fileSize / clusterSize) * clusterSize - this.#claims.metadataBytes;
+    if (total <= this.#room) return;
     throw damaged(
-      `its compressed clusters have ${this.#packedBytes} bytes at least, but the file only ${this.#fileSize}: they lie over each other`,
+      `the clusters of its disk or of a snapshot have ${total} bytes at least, but the file only room for ${this.#room}: they lie over each other`,
     );
   }
 
@@ -256,8 +329,10 @@ export class Qcow2Maps {
     let left = this.#header.facts.snapshots;
     let recordAt = extent.start;
     let claimed = extent.end;
-    const reader = new RecordReader(SNAPSHOT_HEAD, (head, lengthWith) => {
-      const { l1Table, further } = readSnapshotHead(head, this.#header.facts.clusterSize);
+    const snapshotL1 = () => this.#l1Reader(false);
+    const onHead = (head: Head, lengthWith: (further: number) => number) => {
+      const table = this.#current as Table;
+      const { l1Table, further, wanted } = readSnapshotHead(head, this.#header.facts.clusterSize);
       left--;
       // Its other records have a head at least each; the last may end the file, without being filled up.
       table.end =
@@ -267,29 +342,32 @@ export class Qcow2Maps {
       const known = Math.ceil(claimed / this.#header.facts.clusterSize) * this.#header.facts.clusterSize;
       if (table.end > known) this.#claims.metadata('snapshot table', known, table.end);
       claimed = Math.max(claimed, table.end);
-      const entry = (high: number, low: number) => this.#readL1Entry(high, low, false);
-      if (l1Table.end > l1Table.start) this.#add(l1Table, new EntryReader(entry));
-      return further;
-    });
-    const table = this.#add(extent, reader);
+      if (l1Table.end > l1Table.start) this.#add(l1Table, snapshotL1);
+      return { further, wanted };
+    };
+    const onExtra = (extra: Head) => {
+      const { stateSize } = readSnapshotExtra(extra, this.#maxVirtualSize);
+      this.#require('the state of a machine in a snapshot reaches', stateSize);
+    };
+    this.#add(extent, () => new RecordReader(SNAPSHOT_HEAD, onHead, onExtra));
   }
 
   /** The records of the bitmap directory tell where the bitmaps' tables are. */
   #addBitmaps(extent: Extent): void {
     let left = this.#header.facts.bitmaps;
     let recordAt = extent.start;
-    const reader = new RecordReader(BITMAP_HEAD, (head, lengthWith) => {
-      const { table, further } = readBitmapHead(head, this.#header.facts.clusterSize);
-      recordAt += lengthWith(further);
+    const tableReader = () => new EntryReader((high, low) => this.#readBitmapEntry(high, low));
+    const onHead = (head: Head, lengthWith: (further: number) => number) => {
+      const { table, ...behind } = readBitmapHead(head, this.#header.facts);
+      recordAt += lengthWith(behind.further);
       left--;
       if (recordAt > extent.end || (left === 0) !== (recordAt === extent.end)) {
         throw damaged(`its bitmap directory does not hold ${this.#header.facts.bitmaps} bitmaps`);
       }
-      const entry = (high: number, low: number) => this.#readBitmapEntry(high, low);
-      if (table.end > table.start) this.#add(table, new EntryReader(entry));
-      return further;
-    });
-    this.#add(extent, reader);
+      this.#add(table, tableReader);
+      return behind;
+    };
+    this.#add(extent, () => new RecordReader(BITMAP_HEAD, onHead));
   }
 
   /** Bits 9 to 55 are the place of a cluster of the bitmap; without one, bit 0 says whether all of it is set. */
@@ -299,8 +377,9 @@ export class Qcow2Maps {
       throw damaged('an entry of a bitmap is not one');
     }
     if (start === 0) return;
+    // The last cluster of a file may be stored in part.
     this.#require('a bitmap reaches', start + 1);
-    this.#claims.data(start, false);
+    this.#claims.metadata('bitmap', start, start + this.#header.facts.clusterSize);
   }
 
   #place(start: number, what: string): number {

@@ -92,6 +92,24 @@ export const qcow2MapCases: readonly HostileCase[] = [
     { extendedL2: true },
   ),
 
+  map(
+    'subclusters that have data and read as zeros',
+    /have data and read as zeros at once/,
+    (b, at) => u64(b, -1n, at.l2 + 8),
+    { extendedL2: true },
+  ),
+  map(
+    'subclusters with data and no cluster',
+    /have data, but no place/,
+    (b, at) => u64(b, 0xffffffffn, at.l2 + 168),
+    { extendedL2: true },
+  ),
+  map(
+    'compressed cluster with subclusters',
+    /compressed cluster of it has subclusters/,
+    (b, at) => u64(b, 0xffn, at.l2 + 2 * 16 + 8),
+    { extendedL2: true, compressed: true },
+  ),
   map('compressed cluster behind the end', /compressed cluster reaches/, (b, at) =>
     u64(b, compressedEntry(2 ** 40, 3, 16), at.l2 + 80),
   ),
@@ -130,6 +148,70 @@ export const qcow2MapCases: readonly HostileCase[] = [
         u64(b, compressedEntry(at.packed, 7, 16), at.l2 + entry * 8);
     },
     { compressed: true },
+  ),
+  map(
+    'bomb: 8190 compressed clusters of some 100 bytes, all the same',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, compressedEntry(at.packed, 0, 16), at.l2 + 16);
+      for (let entry = 3; entry < 8192; entry++) b.copy(b, at.l2 + entry * 8, at.l2 + 16, at.l2 + 24);
+    },
+    { compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'two L2 entries with one cluster, in a table that a snapshot shares',
+    /two clusters of data are at|lie over each other/,
+    (b, at) => u64(b, at.data, at.l2 + 80),
+    { snapshotShares: true },
+  ),
+  map(
+    'bomb: one cluster 8192 times, in a table that a snapshot shares',
+    /two clusters of data are at|lie over each other/,
+    (b, at) => {
+      for (let entry = 0; entry < 8192; entry++) u64(b, at.data, at.l2 + entry * 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: the same compressed bytes 8190 times, in a table that a snapshot shares',
+    /lie over each other/,
+    (b, at) => {
+      for (let entry = 2; entry < 8192; entry++) u64(b, compressedEntry(at.packed, 0, 16), at.l2 + entry * 8);
+    },
+    { snapshotShares: true, compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: one cluster 8192 times, in a snapshot alone',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      for (let entry = 0; entry < 8192; entry++) u64(b, at.data, at.l2 + entry * 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: the same compressed bytes 8190 times, in a snapshot alone',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      for (let entry = 2; entry < 8192; entry++) u64(b, compressedEntry(at.packed, 0, 16), at.l2 + entry * 8);
+    },
+    { snapshotShares: true, compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    "L2 table that is at one place of the disk's L1 table and at another of a snapshot's",
+    /two of its L2 tables/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      u64(b, at.l2, at.l1 + 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 30 },
+  ),
+  map(
+    'two entries of the L1 table of a snapshot with one L2 table',
+    /two of its L2 tables/,
+    (b, at) => u64(b, at.l2, at.snapshotL1 + 8),
+    { snapshotShares: true, virtualSize: 2 ** 30 },
   ),
 
   map('refcount block behind the end', /refcount block reaches/, (b, at) =>
@@ -182,6 +264,30 @@ export const qcow2MapCases: readonly HostileCase[] = [
     { snapshot: true },
   ),
   map(
+    'snapshot of a disk of 4 EiB',
+    /a snapshot is of a disk of 46116860184273\d+ bytes/,
+    (b, at) => u64(b, 2n ** 62n, at.snapshotTable + 48),
+    { snapshot: true },
+  ),
+  map(
+    'snapshot of half a sector',
+    /a snapshot is of a disk of 256 bytes/,
+    (b, at) => u64(b, 256, at.snapshotTable + 48),
+    { snapshot: true },
+  ),
+  map(
+    "snapshot with a machine's state of 4 EiB",
+    /state of a machine in a snapshot reaches/,
+    (b, at) => u64(b, 2n ** 62n, at.snapshotTable + 40),
+    { snapshot: true },
+  ),
+  map(
+    "snapshot with a machine's state larger than the file",
+    /state of a machine in a snapshot reaches/,
+    (b, at) => u64(b, 2n ** 20n, at.snapshotTable + 40),
+    { snapshot: true },
+  ),
+  map(
     'snapshot record over the end of the file',
     /snapshot table reaches/,
     (b, at) => {
@@ -231,6 +337,24 @@ export const qcow2MapCases: readonly HostileCase[] = [
     { bitmap: true },
   ),
   map(
+    'table of a bitmap without entries',
+    /a bitmap has a name of 4 bytes and a table of 0 bytes/,
+    (b, at) => b.writeUInt32BE(0, at.bitmapDirectory + 8),
+    { bitmap: true },
+  ),
+  map(
+    'table of a bitmap that is longer than the disk needs',
+    /has 2 entries, but the disk needs 1/,
+    (b, at) => b.writeUInt32BE(2, at.bitmapDirectory + 8),
+    { bitmap: true },
+  ),
+  map(
+    'table of a bitmap that is too short for the disk',
+    /has 1 entries, but the disk needs 32/,
+    (b, at) => b.writeUInt8(9, at.bitmapDirectory + 17),
+    { bitmap: true, virtualSize: 2 ** 33 },
+  ),
+  map(
     'bitmap of a type that is not known',
     /a bitmap has the type 9/,
     (b, at) => b.writeUInt8(9, at.bitmapDirectory + 16),
@@ -252,6 +376,27 @@ export const qcow2MapCases: readonly HostileCase[] = [
     bitmap: true,
   }),
   map('bitmap that is metadata', SHARED, (b, at) => u64(b, at.l1, at.bitmapTable), { bitmap: true }),
+  map(
+    'bitmap that is a cluster of the disk, counted twice',
+    SHARED,
+    (b, at) => {
+      u64(b, at.data, at.bitmapTable);
+      u64(b, at.data, at.l2);
+      b.writeUInt16BE(2, at.refcountBlock + (at.data / CLUSTER) * 2);
+      b.writeUInt16BE(0, at.refcountBlock + (at.bitmapData / CLUSTER) * 2);
+    },
+    { bitmap: true },
+  ),
+  map(
+    'bitmap that is a cluster of a snapshot',
+    SHARED,
+    (b, at) => {
+      u64(b, at.l2, at.snapshotL1);
+      u64(b, 0, at.l1);
+      u64(b, at.data, at.bitmapTable);
+    },
+    { snapshot: true, bitmap: true },
+  ),
   map(
     'bitmap entry with reserved bits',
     /entry of a bitmap is not one/,
