@@ -19,7 +19,7 @@ export class ClusterClaims {
   readonly #ownL2Tables: ClusterSet;
   /** Plain clusters of the disk itself. */
   readonly #ownData: ClusterSet;
-  /** Plain clusters of snapshots and bitmaps. */
+  /** Plain clusters of snapshots. */
   readonly #otherData: ClusterSet;
   readonly #packed: ClusterSet;
 
@@ -59,7 +59,7 @@ export class ClusterClaims {
     return !known;
   }
 
-  /** A plain cluster, of the disk itself or of a snapshot or bitmap. */
+  /** A plain cluster, of the disk itself or of a snapshot. */
   data(start: number, own: boolean): void {
     const cluster = start / this.#clusterSize;
     if (this.#metadata.has(cluster))

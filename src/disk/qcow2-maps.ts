@@ -299,8 +299,9 @@ export class Qcow2Maps {
       throw damaged('an entry of a bitmap is not one');
     }
     if (start === 0) return;
+    // The last cluster of a file may be stored in part.
     this.#require('a bitmap reaches', start + 1);
-    this.#claims.data(start, false);
+    this.#claims.metadata('bitmap', start, start + this.#header.facts.clusterSize);
   }
 
   #place(start: number, what: string): number {

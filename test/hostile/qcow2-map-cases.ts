@@ -253,6 +253,27 @@ export const qcow2MapCases: readonly HostileCase[] = [
   }),
   map('bitmap that is metadata', SHARED, (b, at) => u64(b, at.l1, at.bitmapTable), { bitmap: true }),
   map(
+    'bitmap that is a cluster of the disk, counted twice',
+    SHARED,
+    (b, at) => {
+      u64(b, at.data, at.bitmapTable);
+      u64(b, at.data, at.l2);
+      b.writeUInt16BE(2, at.refcountBlock + (at.data / CLUSTER) * 2);
+      b.writeUInt16BE(0, at.refcountBlock + (at.bitmapData / CLUSTER) * 2);
+    },
+    { bitmap: true },
+  ),
+  map(
+    'bitmap that is a cluster of a snapshot',
+    SHARED,
+    (b, at) => {
+      u64(b, at.l2, at.snapshotL1);
+      u64(b, 0, at.l1);
+      u64(b, at.data, at.bitmapTable);
+    },
+    { snapshot: true, bitmap: true },
+  ),
+  map(
     'bitmap entry with reserved bits',
     /entry of a bitmap is not one/,
     (b, at) => u64(b, at.bitmapData + 2, at.bitmapTable),
