@@ -162,7 +162,11 @@ export class DiskInspector {
     this.#keepTail(bytes);
     if (isQcow2(head)) {
       const header = readQcow2(head, this.#maxVirtualSize);
-      const maps = new Qcow2Maps(header, fileSize, this.#onMetadata);
+      const maps = new Qcow2Maps(header, {
+        fileSize,
+        maxVirtualSize: this.#maxVirtualSize,
+        onMetadata: this.#onMetadata,
+      });
       this.#onMetadata?.(bytes.subarray(0, header.facts.clusterSize), 0);
       maps.read(bytes, 0);
       this.#judged = { format: 'qcow2', facts: header.facts, maps, head: bytes };

@@ -1,7 +1,14 @@
+import type { Head } from './head.ts';
 import { NumberHeap } from './number-heap.ts';
 import type { Qcow2Header } from './qcow2.ts';
 import { ClusterClaims } from './qcow2-claims.ts';
-import { BITMAP_HEAD, readBitmapHead, readSnapshotHead, SNAPSHOT_HEAD } from './qcow2-directories.ts';
+import {
+  BITMAP_HEAD,
+  readBitmapHead,
+  readSnapshotExtra,
+  readSnapshotHead,
+  SNAPSHOT_HEAD,
+} from './qcow2-directories.ts';
 import type { Extent } from './qcow2-extensions.ts';
 import { cutShort, damaged } from './refusal.ts';
 import { EntryReader, RecordReader, type TableReader } from './table-readers.ts';
@@ -17,6 +24,15 @@ interface Table {
 
 /** Bytes of metadata, and where in the file they are. */
 export type OnMetadata = (bytes: Uint8Array, position: number) => void;
+
+export interface Qcow2MapsOptions {
+  /** Infinite while it isn't known. */
+  fileSize: number;
+  /** Of the disk, and of it when a snapshot was taken; bytes. */
+  maxVirtualSize: number;
+  /** Given the tables, and the refcount blocks, which are read for it alone. */
+  onMetadata?: OnMetadata | undefined;
+}
 
 /** Of what is only passed on. */
 const UNREAD: TableReader = { take: () => {} };
@@ -53,16 +69,14 @@ export class Qcow2Maps {
   #furthest = { what: '', end: 0 };
   /** Bytes that the disk's compressed clusters have at least, taken together. */
   #packedBytes = 0;
+  readonly #maxVirtualSize: number;
   readonly #onMetadata: OnMetadata | undefined;
 
-  /**
-   * @param fileSize infinite while it isn't known
-   * @param onMetadata given the tables, and the refcount blocks, which are read for it alone
-   */
-  constructor(header: Qcow2Header, fileSize: number, onMetadata?: OnMetadata) {
+  constructor(header: Qcow2Header, options: Qcow2MapsOptions) {
     this.#header = header;
-    this.#fileSize = fileSize;
-    this.#onMetadata = onMetadata;
+    this.#fileSize = options.fileSize;
+    this.#maxVirtualSize = options.maxVirtualSize;
+    this.#onMetadata = options.onMetadata;
     this.#claims = new ClusterClaims(header.facts.clusterSize);
     this.#claims.metadata('header', 0, header.facts.clusterSize);
     const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
@@ -176,12 +190,25 @@ export class Qcow2Maps {
     return new EntryReader((high, low) => this.#readL2Entry(high, low, own));
   }
 
-  /** Each entry is followed by two bits for each of its subclusters, which point nowhere. */
+  /** Each entry is followed by two bits for each of its subclusters: whether it reads as zeros, whether it has data. */
   #extendedReader(own: boolean): TableReader {
     let isEntry = false;
+    let entryHigh = 0;
+    let entryLow = 0;
     return new EntryReader((high, low) => {
       isEntry = !isEntry;
-      if (isEntry) this.#readL2Entry(high, low, own);
+      if (isEntry) {
+        this.#readL2Entry(high, low, own);
+        entryHigh = high;
+        entryLow = low;
+        return;
+      }
+      if ((high & low) !== 0) throw damaged('subclusters of it have data and read as zeros at once');
+      if ((entryHigh & 0x40000000) !== 0 && (high | low) !== 0) {
+        throw damaged('a compressed cluster of it has subclusters');
+      }
+      const hasPlace = (entryHigh & 0x00ffffff) !== 0 || entryLow !== 0;
+      if (low !== 0 && !hasPlace) throw damaged('subclusters of it have data, but no place');
     });
   }
 
@@ -256,8 +283,8 @@ export class Qcow2Maps {
     let left = this.#header.facts.snapshots;
     let recordAt = extent.start;
     let claimed = extent.end;
-    const reader = new RecordReader(SNAPSHOT_HEAD, (head, lengthWith) => {
-      const { l1Table, further } = readSnapshotHead(head, this.#header.facts.clusterSize);
+    const onHead = (head: Head, lengthWith: (further: number) => number) => {
+      const { l1Table, further, wanted } = readSnapshotHead(head, this.#header.facts.clusterSize);
       left--;
       // Its other records have a head at least each; the last may end the file, without being filled up.
       table.end =
@@ -269,9 +296,13 @@ export class Qcow2Maps {
       claimed = Math.max(claimed, table.end);
       const entry = (high: number, low: number) => this.#readL1Entry(high, low, false);
       if (l1Table.end > l1Table.start) this.#add(l1Table, new EntryReader(entry));
-      return further;
-    });
-    const table = this.#add(extent, reader);
+      return { further, wanted };
+    };
+    const onExtra = (extra: Head) => {
+      const { stateSize } = readSnapshotExtra(extra, this.#maxVirtualSize);
+      this.#require('the state of a machine in a snapshot reaches', stateSize);
+    };
+    const table = this.#add(extent, new RecordReader(SNAPSHOT_HEAD, onHead, onExtra));
   }
 
   /** The records of the bitmap directory tell where the bitmaps' tables are. */
@@ -279,15 +310,15 @@ export class Qcow2Maps {
     let left = this.#header.facts.bitmaps;
     let recordAt = extent.start;
     const reader = new RecordReader(BITMAP_HEAD, (head, lengthWith) => {
-      const { table, further } = readBitmapHead(head, this.#header.facts.clusterSize);
-      recordAt += lengthWith(further);
+      const { table, ...behind } = readBitmapHead(head, this.#header.facts);
+      recordAt += lengthWith(behind.further);
       left--;
       if (recordAt > extent.end || (left === 0) !== (recordAt === extent.end)) {
         throw damaged(`its bitmap directory does not hold ${this.#header.facts.bitmaps} bitmaps`);
       }
       const entry = (high: number, low: number) => this.#readBitmapEntry(high, low);
-      if (table.end > table.start) this.#add(table, new EntryReader(entry));
-      return further;
+      this.#add(table, new EntryReader(entry));
+      return behind;
     });
     this.#add(extent, reader);
   }

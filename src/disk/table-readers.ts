@@ -35,18 +35,37 @@ export class EntryReader implements TableReader {
   }
 }
 
-/** Records with a head of fixed length that says how much follows; each is filled up to 8 bytes. */
-export class RecordReader implements TableReader {
-  readonly #head: Uint8Array;
-  readonly #onHead: (head: Head, length: (further: number) => number) => number;
-  #filled = 0;
-  /** Bytes of the record behind its head that are still to come. */
-  #skip = 0;
+/** What the head of a record says: bytes behind the head, the filling not counted, and how many of them are of use. */
+export interface Further {
+  further: number;
+  wanted: number;
+}
 
-  /** @param onHead told the head of each record; gives back how many bytes follow it, the filling not counted */
-  constructor(headBytes: number, onHead: (head: Head, length: (further: number) => number) => number) {
-    this.#head = new Uint8Array(headBytes);
+/**
+ * Records with a head of fixed length that says how much follows; each is filled up to 8 bytes.
+ * `onHead` is told the head of each, `onWanted` those first bytes behind it that `onHead` has wanted, if any.
+ */
+export class RecordReader implements TableReader {
+  readonly #headBytes: number;
+  readonly #onHead: (head: Head, length: (further: number) => number) => Further;
+  readonly #onWanted: (part: Head) => void;
+  /** The part that is being collected: a head, or what was wanted behind one. */
+  #part: Uint8Array;
+  #isHead = true;
+  #filled = 0;
+  /** Bytes of the record that are passed over before the next part, and those behind what is wanted. */
+  #skip = 0;
+  #rest = 0;
+
+  constructor(
+    headBytes: number,
+    onHead: (head: Head, length: (further: number) => number) => Further,
+    onWanted: (part: Head) => void = () => {},
+  ) {
+    this.#headBytes = headBytes;
+    this.#part = new Uint8Array(headBytes);
     this.#onHead = onHead;
+    this.#onWanted = onWanted;
   }
 
   take(bytes: Uint8Array): void {
@@ -57,15 +76,39 @@ export class RecordReader implements TableReader {
         at += skipped;
         continue;
       }
-      const part = bytes.subarray(at, at + this.#head.length - this.#filled);
-      this.#head.set(part, this.#filled);
-      this.#filled += part.length;
-      at += part.length;
-      if (this.#filled < this.#head.length) return;
-      this.#filled = 0;
-      const length = (further: number) => Math.ceil((this.#head.length + further) / 8) * 8;
-      const further = this.#onHead(new Head(this.#head), length);
-      this.#skip = length(further) - this.#head.length;
+      const piece = bytes.subarray(at, at + this.#part.length - this.#filled);
+      this.#part.set(piece, this.#filled);
+      this.#filled += piece.length;
+      at += piece.length;
+      if (this.#filled === this.#part.length) this.#end();
     }
+  }
+
+  /** The part is whole. */
+  #end(): void {
+    const part = new Head(this.#part);
+    if (!this.#isHead) {
+      this.#onWanted(part);
+      this.#next(this.#rest);
+      return;
+    }
+    const length = (further: number) => Math.ceil((this.#headBytes + further) / 8) * 8;
+    const { further, wanted } = this.#onHead(part, length);
+    const behind = length(further) - this.#headBytes;
+    if (wanted === 0) {
+      this.#next(behind);
+      return;
+    }
+    this.#isHead = false;
+    this.#part = new Uint8Array(wanted);
+    this.#filled = 0;
+    this.#rest = behind - wanted;
+  }
+
+  #next(skip: number): void {
+    this.#isHead = true;
+    this.#part = new Uint8Array(this.#headBytes);
+    this.#filled = 0;
+    this.#skip = skip;
   }
 }

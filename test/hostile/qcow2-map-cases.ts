@@ -92,6 +92,24 @@ export const qcow2MapCases: readonly HostileCase[] = [
     { extendedL2: true },
   ),
 
+  map(
+    'subclusters that have data and read as zeros',
+    /have data and read as zeros at once/,
+    (b, at) => u64(b, -1n, at.l2 + 8),
+    { extendedL2: true },
+  ),
+  map(
+    'subclusters with data and no cluster',
+    /have data, but no place/,
+    (b, at) => u64(b, 0xffffffffn, at.l2 + 168),
+    { extendedL2: true },
+  ),
+  map(
+    'compressed cluster with subclusters',
+    /compressed cluster of it has subclusters/,
+    (b, at) => u64(b, 0xffn, at.l2 + 2 * 16 + 8),
+    { extendedL2: true, compressed: true },
+  ),
   map('compressed cluster behind the end', /compressed cluster reaches/, (b, at) =>
     u64(b, compressedEntry(2 ** 40, 3, 16), at.l2 + 80),
   ),
@@ -182,6 +200,30 @@ export const qcow2MapCases: readonly HostileCase[] = [
     { snapshot: true },
   ),
   map(
+    'snapshot of a disk of 4 EiB',
+    /a snapshot is of a disk of 46116860184273\d+ bytes/,
+    (b, at) => u64(b, 2n ** 62n, at.snapshotTable + 48),
+    { snapshot: true },
+  ),
+  map(
+    'snapshot of half a sector',
+    /a snapshot is of a disk of 256 bytes/,
+    (b, at) => u64(b, 256, at.snapshotTable + 48),
+    { snapshot: true },
+  ),
+  map(
+    "snapshot with a machine's state of 4 EiB",
+    /state of a machine in a snapshot reaches/,
+    (b, at) => u64(b, 2n ** 62n, at.snapshotTable + 40),
+    { snapshot: true },
+  ),
+  map(
+    "snapshot with a machine's state larger than the file",
+    /state of a machine in a snapshot reaches/,
+    (b, at) => u64(b, 2n ** 20n, at.snapshotTable + 40),
+    { snapshot: true },
+  ),
+  map(
     'snapshot record over the end of the file',
     /snapshot table reaches/,
     (b, at) => {
@@ -229,6 +271,24 @@ export const qcow2MapCases: readonly HostileCase[] = [
     /a bitmap has a name of 4 bytes and a table of/,
     (b, at) => b.writeUInt32BE(0xffffffff, at.bitmapDirectory + 8),
     { bitmap: true },
+  ),
+  map(
+    'table of a bitmap without entries',
+    /a bitmap has a name of 4 bytes and a table of 0 bytes/,
+    (b, at) => b.writeUInt32BE(0, at.bitmapDirectory + 8),
+    { bitmap: true },
+  ),
+  map(
+    'table of a bitmap that is longer than the disk needs',
+    /has 2 entries, but the disk needs 1/,
+    (b, at) => b.writeUInt32BE(2, at.bitmapDirectory + 8),
+    { bitmap: true },
+  ),
+  map(
+    'table of a bitmap that is too short for the disk',
+    /has 1 entries, but the disk needs 32/,
+    (b, at) => b.writeUInt8(9, at.bitmapDirectory + 17),
+    { bitmap: true, virtualSize: 2 ** 33 },
   ),
   map(
     'bitmap of a type that is not known',
