@@ -49,6 +49,7 @@ export async function requireDescribedBytes(
   const skeleton = driver.localFile ? undefined : new Skeleton(scratch);
   try {
     const inspector = new DiskInspector({
+      totalSize: size,
       maxVirtualSize,
       ...(skeleton && { onMetadata: (bytes, position) => skeleton.write(bytes, position) }),
     });

@@ -94,7 +94,9 @@ async function pass(parts: Parts, job: IntakeJob, intake: Intake, look: SecondLo
     source: await intake.source(),
     pace: intake.pace,
     sinks: job.checkpoint.copies.map((copy) => sinkFor(parts, job, copy)),
-    inspect: () => look.inspector(intake.inspector),
+    // A size that is known lets an image be refused at the first thing that it has behind its end.
+    inspect: ({ totalSize }) =>
+      look.inspector({ ...intake.inspector, ...(totalSize !== undefined && { totalSize }) }),
     signal: transferSignal(job.signal),
     ...(job.checkpoint.transfer && { checkpoint: job.checkpoint.transfer }),
     checkpointPolicy: CHECKPOINTS,

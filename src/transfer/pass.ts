@@ -20,7 +20,8 @@ export interface CheckpointPolicy {
 
 export interface PassContext<I extends Inspector> {
   fanOut: FanOut;
-  inspect: () => I;
+  /** Called at each beginning at the first byte, with what the source has said of its bytes. */
+  inspect: (facts: SourceFacts) => I;
   /** Whether its MD5 is wanted too. */
   md5: boolean;
   checkpointPolicy: CheckpointPolicy;
@@ -44,7 +45,8 @@ export class Pass<I extends Inspector> {
   readonly #context: PassContext<I>;
   readonly #lease: Lease = sharedPool().lease();
   readonly #underWay = new Set<Promise<void>>();
-  #inspector: I;
+  /** There as soon as a beginning was made. */
+  #inspector: I | undefined;
   #digest: Digest<Algorithm>;
   #facts: SourceFacts = {};
   #position = 0;
@@ -55,7 +57,6 @@ export class Pass<I extends Inspector> {
 
   constructor(context: PassContext<I>) {
     this.#context = context;
-    this.#inspector = context.inspect();
     this.#digest = newDigest(context);
   }
 
@@ -74,9 +75,10 @@ export class Pass<I extends Inspector> {
    * where none does. Fulfilled with the offset.
    */
   async resume(checkpoint: Checkpoint): Promise<number> {
-    const { fanOut, signal } = this.#context;
+    const { fanOut, signal, inspect } = this.#context;
     for (let seen = false; !seen; ) {
       const { sinks } = fanOut;
+      this.#inspector = inspect(checkpoint.source);
       const unsound = await verifyPartials(
         checkpoint,
         sinks,
@@ -104,6 +106,7 @@ export class Pass<I extends Inspector> {
   async begin(facts: SourceFacts): Promise<void> {
     if (this.#position > 0) await this.#reset();
     this.#facts = facts;
+    this.#inspector = this.#context.inspect(facts);
     await this.#context.fanOut.open(sizeOf(facts));
   }
 
@@ -147,7 +150,7 @@ export class Pass<I extends Inspector> {
     this.#context.signal.throwIfAborted();
     const { sha256, md5 = '' } = await this.#digest.end();
     this.#lease.close();
-    return { sha256, md5, inspector: this.#inspector };
+    return { sha256, md5, inspector: this.#inspector as I };
   }
 
   /** Ends it before its time. With `keep`, what was taken is left for a later `resume`. */
@@ -170,7 +173,7 @@ export class Pass<I extends Inspector> {
     const users = [this.#digest.update(chunk, length)];
     if (write) users.push(this.#context.fanOut.write(bytes));
     try {
-      this.#inspector.write(bytes);
+      this.#inspector?.write(bytes);
     } catch (thrown) {
       this.#context.stop(thrown);
     }
@@ -192,7 +195,7 @@ export class Pass<I extends Inspector> {
     await this.#settled();
     await this.#digest.end();
     this.#digest = newDigest(this.#context);
-    this.#inspector = this.#context.inspect();
+    this.#inspector = undefined;
     this.#position = 0;
     this.#facts = {};
     this.#markCheckpoint();

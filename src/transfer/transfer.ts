@@ -32,8 +32,8 @@ export interface TransferRequest<I extends Inspector> {
   sinks: readonly Sink[];
   /** Whether its MD5 is wanted too, the slowest of digests; true by default. */
   md5?: boolean;
-  /** Called at each beginning at the first byte. */
-  inspect: () => I;
+  /** Called at each beginning at the first byte, with what the source has said of its bytes. */
+  inspect: (facts: SourceFacts) => I;
   /** Ends the transfer. With the reason SHUTDOWN its parts are kept, otherwise they are removed. */
   signal: AbortSignal;
   /** The last one that an interrupted run of this transfer gave to `onCheckpoint`. */

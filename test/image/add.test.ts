@@ -347,6 +347,18 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await stage.checkNothing();
     });
 
+    it('refuses at once what points behind the size that was said', async () => {
+      const image = Buffer.concat([stage.disks.qcow2, Buffer.alloc(8 << 20)]);
+      image.writeBigUInt64BE(2n ** 40n, Number(image.readBigUInt64BE(40)));
+      stage.server.serve('/behind.qcow2', image);
+      stage.server.requests.length = 0;
+      stage.faults.set('/behind.qcow2', () => ({ stallAfter: 2 << 20 }));
+      const behind = { url: stage.url('/behind.qcow2'), backupStorageUuids: [one] };
+      await refuses(behind, 'IMG.1002', /an L2 table reaches/);
+      assert.equal(stage.server.requests.length, 1);
+      await stage.checkNothing();
+    });
+
     it('passes over a storage whose file can not be made visible in the end', async () => {
       let stalled = false;
       stage.faults.set('/disk.raw', ({ number }) => (number === 1 ? { stallAfter: 1 << 20 } : undefined));
