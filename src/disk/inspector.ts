@@ -41,7 +41,7 @@ const MAX_VIRTUAL_SIZE = 64 * 2 ** 40;
  * again whose meaning is told behind them (`unread`).
  *
  * The verdict depends on the bytes alone, not on how they are cut into chunks. Keeps a head of 96 KiB and a
- * tail of 1 KiB; of a qcow2 also a bit or two for each of its clusters, and the places of the tables to come.
+ * tail of 1 KiB; of a qcow2 also a bit or two for each of its clusters, and the places of its tables: 64 MiB at most.
  */
 export class DiskInspector {
   readonly #totalSize: number | undefined;

@@ -1,7 +1,14 @@
+import type { PageBudget } from './cluster-set.ts';
+
 /** Numbers that come out smallest first: a binary heap without an object for each. */
 export class NumberHeap {
-  #items = new Float64Array(64);
+  readonly #budget: PageBudget;
+  #items: Float64Array<ArrayBuffer> = new Float64Array(64);
   #length = 0;
+
+  constructor(budget: PageBudget) {
+    this.#budget = budget;
+  }
 
   get length(): number {
     return this.#length;
@@ -13,9 +20,9 @@ export class NumberHeap {
 
   push(item: number): void {
     if (this.#length === this.#items.length) {
-      const larger = new Float64Array(this.#length * 2);
-      larger.set(this.#items);
-      this.#items = larger;
+      this.#budget.takeBytes(this.#items.byteLength);
+      // The smaller one's memory is free at once, not when the collector comes by.
+      this.#items = new Float64Array(this.#items.buffer.transfer(this.#items.byteLength * 2));
     }
     const items = this.#items;
     let at = this.#length++;

@@ -1,8 +1,5 @@
-import { ClusterSet, PageBudget } from './cluster-set.ts';
+import { ClusterSet, type PageBudget } from './cluster-set.ts';
 import { damaged } from './refusal.ts';
-
-/** 64 MiB for one image: enough for some 15 TiB of data in clusters of 64 KiB, and the metadata beside them. */
-const MEMORY = 64 * 1024 * 1024;
 
 /**
  * What each cluster of a qcow2 is used for, as far as its maps have told. One use excludes others: metadata that
@@ -14,21 +11,15 @@ const MEMORY = 64 * 1024 * 1024;
 export class ClusterClaims {
   readonly #clusterSize: number;
   readonly #metadata: ClusterSet;
-  readonly #l2Tables: ClusterSet;
-  /** L2 tables of the disk itself, not only of a snapshot. */
-  readonly #ownL2Tables: ClusterSet;
   /** Plain clusters of the disk itself. */
   readonly #ownData: ClusterSet;
   /** Plain clusters of snapshots. */
   readonly #otherData: ClusterSet;
   readonly #packed: ClusterSet;
 
-  constructor(clusterSize: number) {
-    const budget = new PageBudget(MEMORY);
+  constructor(clusterSize: number, budget: PageBudget) {
     this.#clusterSize = clusterSize;
     this.#metadata = new ClusterSet(budget);
-    this.#l2Tables = new ClusterSet(budget);
-    this.#ownL2Tables = new ClusterSet(budget);
     this.#ownData = new ClusterSet(budget);
     this.#otherData = new ClusterSet(budget);
     this.#packed = new ClusterSet(budget);
@@ -47,16 +38,6 @@ export class ClusterClaims {
       );
     }
     this.#metadata.addAll(first, stop);
-  }
-
-  /** False where the table is known already, from a snapshot or as one that a snapshot shares. */
-  l2Table(start: number, own: boolean): boolean {
-    const cluster = start / this.#clusterSize;
-    const known = this.#l2Tables.has(cluster);
-    if (!known) this.metadata('L2 table', start, start + this.#clusterSize);
-    if (own && !this.#ownL2Tables.add(cluster)) throw damaged(`two of its L2 tables are at byte ${start}`);
-    this.#l2Tables.add(cluster);
-    return !known;
   }
 
   /** A plain cluster, of the disk itself or of a snapshot. */

@@ -1,3 +1,4 @@
+import { PageBudget } from './cluster-set.ts';
 import type { Head } from './head.ts';
 import { NumberHeap } from './number-heap.ts';
 import type { Qcow2Header } from './qcow2.ts';
@@ -10,6 +11,7 @@ import {
   SNAPSHOT_HEAD,
 } from './qcow2-directories.ts';
 import type { Extent } from './qcow2-extensions.ts';
+import { L2Tables } from './qcow2-l2-tables.ts';
 import { cutShort, damaged } from './refusal.ts';
 import { EntryReader, RecordReader, type TableReader } from './table-readers.ts';
 
@@ -20,6 +22,13 @@ interface Table {
   /** Of one whose records say themselves how long they are: as far as is known. */
   end: number;
   reader: TableReader;
+}
+
+/** A table that waits; its reader is made when its turn comes. */
+interface Waiting {
+  name: string;
+  end: number;
+  reader: () => TableReader;
 }
 
 /** Bytes of metadata, and where in the file they are. */
@@ -37,11 +46,18 @@ export interface Qcow2MapsOptions {
 /** Of what is only passed on. */
 const UNREAD: TableReader = { take: () => {} };
 
+/**
+ * 64 MiB for one image: enough for some 20 TiB of data in clusters of 64 KiB (35 GiB in clusters of 512 bytes), with
+ * the metadata beside them and all their L2 tables waiting to be read.
+ */
+const MEMORY = 64 * 1024 * 1024;
+/** What one of the tables that wait takes that are not L2 tables (measured). */
+const WAITING_BYTES = 256;
+
 /** What stands in the lower bits of a scheduled table's place, which are zeros: clusters have 512 bytes at least. */
 const OTHER = 0;
-const OWN_L2 = 1;
-const SNAPSHOT_L2 = 2;
-const REFCOUNT_BLOCK = 3;
+const L2_TABLE = 1;
+const REFCOUNT_BLOCK = 2;
 const CODES = 512;
 
 /**
@@ -54,12 +70,14 @@ const CODES = 512;
  */
 export class Qcow2Maps {
   readonly #header: Qcow2Header;
+  readonly #budget = new PageBudget(MEMORY);
   readonly #claims: ClusterClaims;
+  readonly #l2Tables = new L2Tables(this.#budget);
   /** Places of the tables that are still to pass, and of those that had passed when they were heard of. */
-  readonly #upcoming = new NumberHeap();
-  readonly #passed = new NumberHeap();
+  readonly #upcoming = new NumberHeap(this.#budget);
+  readonly #passed = new NumberHeap(this.#budget);
   /** All but the L2 tables, of which there are too many for an object each. */
-  readonly #others = new Map<number, Table>();
+  readonly #others = new Map<number, Waiting>();
   #current: Table | undefined;
   /** The next byte of the table that is being read. */
   #at = 0;
@@ -77,11 +95,11 @@ export class Qcow2Maps {
     this.#fileSize = options.fileSize;
     this.#maxVirtualSize = options.maxVirtualSize;
     this.#onMetadata = options.onMetadata;
-    this.#claims = new ClusterClaims(header.facts.clusterSize);
+    this.#claims = new ClusterClaims(header.facts.clusterSize, this.#budget);
     this.#claims.metadata('header', 0, header.facts.clusterSize);
     const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
-    this.#add(l1Table, new EntryReader((high, low) => this.#readL1Entry(high, low, true)));
-    this.#add(refcountTable, new EntryReader((high, low) => this.#readRefcountEntry(high, low)));
+    this.#add(l1Table, () => this.#l1Reader(true));
+    this.#add(refcountTable, () => new EntryReader((high, low) => this.#readRefcountEntry(high, low)));
     if (snapshotTable) this.#addSnapshots(snapshotTable);
     if (bitmapDirectory) this.#addBitmaps(bitmapDirectory);
   }
@@ -151,28 +169,32 @@ export class Qcow2Maps {
     const code = scheduled % CODES;
     const start = scheduled - code;
     this.#at = start;
-    if (code === OTHER) this.#current = this.#others.get(start);
+    if (code === OTHER) this.#current = this.#other(start);
     else if (code === REFCOUNT_BLOCK) this.#current = this.#refcountBlock(start);
-    else this.#current = this.#l2Table(start, code === OWN_L2);
-    this.#others.delete(start);
+    else this.#current = this.#l2Table(start);
   }
 
-  #add(table: Extent, reader: TableReader): Table {
+  #add(table: Extent, reader: () => TableReader): void {
     this.#require(`its ${table.name} reaches`, table.end);
     this.#claims.metadata(table.name, table.start, table.end);
-    const added = { ...table, reader };
-    if (table.end > table.start) {
-      this.#others.set(table.start, added);
-      this.#schedule(table.start, OTHER);
-    }
-    return added;
+    if (table.end === table.start) return;
+    this.#budget.takeBytes(WAITING_BYTES);
+    this.#others.set(table.start, { name: table.name, end: table.end, reader });
+    this.#schedule(table.start, OTHER);
   }
 
   #schedule(start: number, code: number): void {
     (start >= this.#cursor ? this.#upcoming : this.#passed).push(start + code);
   }
 
-  #l2Table(start: number, own: boolean): Table {
+  #other(start: number): Table {
+    const { name, end, reader } = this.#others.get(start) as Waiting;
+    this.#others.delete(start);
+    return { name, start, end, reader: reader() };
+  }
+
+  #l2Table(start: number): Table {
+    const { own } = this.#l2Tables.open(start / this.#header.facts.clusterSize);
     return {
       name: 'L2 table',
       start,
@@ -212,16 +234,24 @@ export class Qcow2Maps {
     });
   }
 
+  #l1Reader(own: boolean): TableReader {
+    let index = 0;
+    return new EntryReader((high, low) => this.#readL1Entry(high, low, index++, own));
+  }
+
   /** Bits 9 to 55 are the place of an L2 table, 0 for none; bit 63 is a hint, the rest is reserved. */
-  #readL1Entry(high: number, low: number, own: boolean): void {
+  #readL1Entry(high: number, low: number, index: number, own: boolean): void {
     if ((high & 0x7f000000) !== 0 || (low & 0x1ff) !== 0)
       throw damaged('an entry of its L1 table is not one');
     const start = this.#place((high & 0x00ffffff) * 2 ** 32 + low, 'an entry of its L1 table');
     // The hint without a place: some take that for a table in the header.
     if (start === 0 && high !== 0) throw damaged('an entry of its L1 table is not one');
     if (start === 0) return;
-    this.#require('an L2 table reaches', start + this.#header.facts.clusterSize);
-    if (this.#claims.l2Table(start, own)) this.#schedule(start, own ? OWN_L2 : SNAPSHOT_L2);
+    const { clusterSize } = this.#header.facts;
+    this.#require('an L2 table reaches', start + clusterSize);
+    const naming = this.#l2Tables.name(start / clusterSize, start, index, own);
+    if (naming === 'new') this.#claims.metadata('L2 table', start, start + clusterSize);
+    if (naming !== 'known') this.#schedule(start, L2_TABLE);
   }
 
   #readRefcountEntry(high: number, low: number): void {
@@ -283,7 +313,9 @@ export class Qcow2Maps {
     let left = this.#header.facts.snapshots;
     let recordAt = extent.start;
     let claimed = extent.end;
+    const snapshotL1 = () => this.#l1Reader(false);
     const onHead = (head: Head, lengthWith: (further: number) => number) => {
+      const table = this.#current as Table;
       const { l1Table, further, wanted } = readSnapshotHead(head, this.#header.facts.clusterSize);
       left--;
       // Its other records have a head at least each; the last may end the file, without being filled up.
@@ -294,33 +326,32 @@ export class Qcow2Maps {
       const known = Math.ceil(claimed / this.#header.facts.clusterSize) * this.#header.facts.clusterSize;
       if (table.end > known) this.#claims.metadata('snapshot table', known, table.end);
       claimed = Math.max(claimed, table.end);
-      const entry = (high: number, low: number) => this.#readL1Entry(high, low, false);
-      if (l1Table.end > l1Table.start) this.#add(l1Table, new EntryReader(entry));
+      if (l1Table.end > l1Table.start) this.#add(l1Table, snapshotL1);
       return { further, wanted };
     };
     const onExtra = (extra: Head) => {
       const { stateSize } = readSnapshotExtra(extra, this.#maxVirtualSize);
       this.#require('the state of a machine in a snapshot reaches', stateSize);
     };
-    const table = this.#add(extent, new RecordReader(SNAPSHOT_HEAD, onHead, onExtra));
+    this.#add(extent, () => new RecordReader(SNAPSHOT_HEAD, onHead, onExtra));
   }
 
   /** The records of the bitmap directory tell where the bitmaps' tables are. */
   #addBitmaps(extent: Extent): void {
     let left = this.#header.facts.bitmaps;
     let recordAt = extent.start;
-    const reader = new RecordReader(BITMAP_HEAD, (head, lengthWith) => {
+    const tableReader = () => new EntryReader((high, low) => this.#readBitmapEntry(high, low));
+    const onHead = (head: Head, lengthWith: (further: number) => number) => {
       const { table, ...behind } = readBitmapHead(head, this.#header.facts);
       recordAt += lengthWith(behind.further);
       left--;
       if (recordAt > extent.end || (left === 0) !== (recordAt === extent.end)) {
         throw damaged(`its bitmap directory does not hold ${this.#header.facts.bitmaps} bitmaps`);
       }
-      const entry = (high: number, low: number) => this.#readBitmapEntry(high, low);
-      this.#add(table, new EntryReader(entry));
+      this.#add(table, tableReader);
       return behind;
-    });
-    this.#add(extent, reader);
+    };
+    this.#add(extent, () => new RecordReader(BITMAP_HEAD, onHead));
   }
 
   /** Bits 9 to 55 are the place of a cluster of the bitmap; without one, bit 0 says whether all of it is set. */

@@ -38,7 +38,7 @@ describe('a set of clusters', () => {
   });
 
   it('is refused more than its budget, whatever the sets of an image are', () => {
-    const budget = new PageBudget(2048);
+    const budget = new PageBudget(4 * 320);
     const [one, other] = [new ClusterSet(budget), new ClusterSet(budget)];
     for (const page of [0, 1]) one.add(page * 2048);
     for (const page of [5, 9]) other.add(page * 2048);
@@ -52,7 +52,7 @@ describe('a heap of numbers', () => {
   it('gives them back in order', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ noNaN: true, min: 0 }), { maxLength: 300 }), (numbers) => {
-        const heap = new NumberHeap();
+        const heap = new NumberHeap(new PageBudget(2 ** 20));
         for (const number of numbers) heap.push(number);
         const sorted = Array.from({ length: numbers.length }, () => heap.pop());
         assert.deepEqual(sorted, [...Float64Array.from(numbers).sort()]);
