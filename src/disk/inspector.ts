@@ -179,8 +179,10 @@ export class DiskInspector {
     else this.#judged = { format: 'raw', disk: readRaw(head) };
     if (this.#totalSize === undefined) return;
     this.#checkSize(fileSize);
-    // One with nothing known in it may be of a format that only its end shows.
-    if (this.#judged.format === 'raw' && this.#judged.disk.contents !== 'unknown') checkRawSize(fileSize);
+    // One with nothing known in it may be of a format that only its end shows. So may one that lacks a byte: old VHDs
+    // have a footer of 511.
+    const isKnown = this.#judged.format === 'raw' && this.#judged.disk.contents !== 'unknown';
+    if (isKnown && fileSize % 512 !== 511) checkRawSize(fileSize);
   }
 
   /** Refuses an ISO or a raw disk that is larger than allowed, or smaller than what is in it. */
