@@ -16,6 +16,7 @@ export class ClusterClaims {
   /** Plain clusters of snapshots. */
   readonly #otherData: ClusterSet;
   readonly #packed: ClusterSet;
+  #metadataClusters = 0;
 
   constructor(clusterSize: number, budget: PageBudget) {
     this.#clusterSize = clusterSize;
@@ -38,6 +39,12 @@ export class ClusterClaims {
       );
     }
     this.#metadata.addAll(first, stop);
+    this.#metadataClusters += stop - first;
+  }
+
+  /** Bytes of the clusters that metadata own. */
+  get metadataBytes(): number {
+    return this.#metadataClusters * this.#clusterSize;
   }
 
   /** A plain cluster, of the disk itself or of a snapshot. */

@@ -2,6 +2,7 @@ import { PageBudget } from './cluster-set.ts';
 import type { Head } from './head.ts';
 import { NumberHeap } from './number-heap.ts';
 import type { Qcow2Header } from './qcow2.ts';
+import { DiskBytes, leastPacked } from './qcow2-bytes.ts';
 import { ClusterClaims } from './qcow2-claims.ts';
 import {
   BITMAP_HEAD,
@@ -85,8 +86,11 @@ export class Qcow2Maps {
   #cursor = 0;
   #fileSize: number;
   #furthest = { what: '', end: 0 };
-  /** Bytes that the disk's compressed clusters have at least, taken together. */
-  #packedBytes = 0;
+  /** Of the disk, and of all that it can be reverted to. */
+  readonly #diskBytes: DiskBytes;
+  readonly #leastPacked: number;
+  /** What the file has for them, as far as it was known when an L2 table was opened; less when more metadata are known. */
+  #room = 0;
   readonly #maxVirtualSize: number;
   readonly #onMetadata: OnMetadata | undefined;
 
@@ -96,6 +100,8 @@ export class Qcow2Maps {
     this.#maxVirtualSize = options.maxVirtualSize;
     this.#onMetadata = options.onMetadata;
     this.#claims = new ClusterClaims(header.facts.clusterSize, this.#budget);
+    this.#diskBytes = new DiskBytes(this.#budget, { hasSnapshots: header.facts.snapshots > 0 });
+    this.#leastPacked = leastPacked(header.facts.clusterSize, header.facts.compression);
     this.#claims.metadata('header', 0, header.facts.clusterSize);
     const { l1Table, refcountTable, snapshotTable, bitmapDirectory } = header;
     this.#add(l1Table, () => this.#l1Reader(true));
@@ -127,7 +133,7 @@ export class Qcow2Maps {
     this.#fileSize = fileSize;
     const { what, end } = this.#furthest;
     if (end > fileSize) throw cutShort('qcow2', what, end, fileSize);
-    this.#checkPacked();
+    this.#checkBytes();
   }
 
   /** After the last byte has passed: a part of the file that must be given to `readAgain`, until there is none. */
@@ -135,6 +141,8 @@ export class Qcow2Maps {
     this.#cursor = Number.POSITIVE_INFINITY;
     if (!this.#current && this.#passed.length > 0) this.#open(this.#passed);
     const table = this.#current;
+    // Only now all of the metadata are known.
+    if (!table) this.#checkBytes();
     return table && { name: table.name, start: this.#at, end: table.end };
   }
 
@@ -194,7 +202,9 @@ export class Qcow2Maps {
   }
 
   #l2Table(start: number): Table {
-    const { own } = this.#l2Tables.open(start / this.#header.facts.clusterSize);
+    const { own, index } = this.#l2Tables.open(start / this.#header.facts.clusterSize);
+    this.#diskBytes.open(index);
+    this.#checkBytes();
     return {
       name: 'L2 table',
       start,
@@ -269,7 +279,7 @@ export class Qcow2Maps {
    */
   #readL2Entry(high: number, low: number, own: boolean): void {
     if ((high & 0x40000000) !== 0) {
-      this.#readCompressedEntry(high, low, own);
+      this.#readCompressedEntry(high, low);
       return;
     }
     const { version, extendedL2 } = this.#header.facts;
@@ -282,10 +292,11 @@ export class Qcow2Maps {
     // The last cluster of a file may be stored in part: the rest reads as zeros.
     this.#require('a cluster of data reaches', start + 1);
     this.#claims.data(start, own);
+    this.#addBytes(this.#header.facts.clusterSize);
   }
 
   /** Place in the lower bits, then how many further 512-byte sectors the compressed bytes touch. */
-  #readCompressedEntry(high: number, low: number, own: boolean): void {
+  #readCompressedEntry(high: number, low: number): void {
     const placeBits = 62 - (Math.log2(this.#header.facts.clusterSize) - 8);
     const highBits = 2 ** (placeBits - 32);
     const high30 = high & 0x3fffffff;
@@ -295,16 +306,21 @@ export class Qcow2Maps {
     const end = start - (start % 512) + sectors * 512 + 1;
     this.#require('a compressed cluster reaches', end);
     this.#claims.packed(start, Math.max(end, start + 1));
-    if (!own) return;
-    this.#packedBytes += Math.max(1, end - start);
-    this.#checkPacked();
+    this.#addBytes(Math.max(this.#leastPacked, end - start));
   }
 
-  /** However small, each compressed cluster has bytes of its own: a file has no room for the same ones many times. */
-  #checkPacked(): void {
-    if (this.#packedBytes <= this.#fileSize) return;
+  /** However small, each cluster has bytes of its own: a file has no room for the same ones many times. */
+  #addBytes(bytes: number): void {
+    if (this.#diskBytes.add(bytes) > this.#room) this.#checkBytes();
+  }
+
+  #checkBytes(): void {
+    const { clusterSize } = this.#header.facts;
+    const { total } = this.#diskBytes;
+    this.#room = Math.ceil(this.#fileSize / clusterSize) * clusterSize - this.#claims.metadataBytes;
+    if (total <= this.#room) return;
     throw damaged(
-      `its compressed clusters have ${this.#packedBytes} bytes at least, but the file only ${this.#fileSize}: they lie over each other`,
+      `the clusters of its disk or of a snapshot have ${total} bytes at least, but the file only room for ${this.#room}: they lie over each other`,
     );
   }
 

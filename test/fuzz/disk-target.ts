@@ -51,6 +51,7 @@ const bases: fc.Arbitrary<Base> = fc.oneof(
         clusterBits: fc.constantFrom(9, 12, 14, 16),
         virtualSize: fc.constant(1 << 20),
         snapshot: fc.boolean(),
+        snapshotShares: fc.boolean(),
         bitmap: fc.boolean(),
         compressed: fc.boolean(),
         l1Last: fc.boolean(),

@@ -9,6 +9,11 @@ export interface ForgeOptions {
   extendedL2?: boolean;
   /** One internal snapshot, of the disk while it was empty. */
   snapshot?: boolean;
+  /**
+   * The snapshot is of the disk as it is: they share the L2 table, which lies behind the snapshot's L1 table and in front
+   * of the disk's.
+   */
+  snapshotShares?: boolean;
   /** One dirty bitmap with a cluster of bits. */
   bitmap?: boolean;
   /** The disk's second cluster is stored compressed. */
@@ -62,7 +67,11 @@ export function forge(options: ForgeOptions = {}): Forged {
   const earlyData = place(options.dataFirst === true, DATA_CLUSTERS);
   const refcountTable = place();
   const refcountBlock = place();
-  const early = place(options.l1Last !== true);
+  const shares = options.snapshotShares === true;
+  const l1Last = options.l1Last === true || shares;
+  const early = place(!l1Last);
+  const earlySnapshotTable = place(shares);
+  const earlySnapshotL1 = place(shares);
   const at: Places = {
     refcountTable,
     refcountBlock,
@@ -77,12 +86,13 @@ export function forge(options: ForgeOptions = {}): Forged {
     bitmapData: 0,
   };
   at.packed = place(options.compressed === true);
-  at.snapshotTable = place(options.snapshot === true);
-  at.snapshotL1 = place(options.snapshot === true);
+  const hasLateSnapshot = options.snapshot === true && !shares;
+  at.snapshotTable = place(hasLateSnapshot) + earlySnapshotTable;
+  at.snapshotL1 = place(hasLateSnapshot) + earlySnapshotL1;
   at.bitmapDirectory = place(options.bitmap === true);
   at.bitmapTable = place(options.bitmap === true);
   at.bitmapData = place(options.bitmap === true);
-  if (options.l1Last) at.l1 = place();
+  if (l1Last) at.l1 = place();
 
   const bytes = Buffer.alloc(clusters * clusterSize);
   const entryBytes = options.extendedL2 ? 16 : 8;
@@ -99,7 +109,8 @@ export function forge(options: ForgeOptions = {}): Forged {
     writeL2Entry(bytes, at.l2 + index * entryBytes, BigInt(at.data + index * clusterSize) | OWNED, options);
   }
   if (options.compressed) writeCompressed(bytes, at, clusterBits, entryBytes);
-  if (options.snapshot) writeSnapshot(bytes, at, l1Entries, virtualSize);
+  if (options.snapshot || shares) writeSnapshot(bytes, at, l1Entries, virtualSize);
+  if (shares) share(bytes, at, clusterSize, entryBytes);
   if (options.bitmap) writeBitmap(bytes, at);
   return { bytes, at, clusterSize };
 }
@@ -122,7 +133,7 @@ function writeHeader(bytes: Buffer, options: ForgeOptions, shape: Shape): void {
   u64(bytes, at.l1, 40);
   u64(bytes, at.refcountTable, 48);
   bytes.writeUInt32BE(1, 56);
-  bytes.writeUInt32BE(options.snapshot ? 1 : 0, 60);
+  bytes.writeUInt32BE(options.snapshot || options.snapshotShares ? 1 : 0, 60);
   u64(bytes, at.snapshotTable, 64);
   if (version === 3) {
     bytes.writeUInt32BE(options.extendedL2 ? 16 : 0, 76);
@@ -180,6 +191,17 @@ function writeSnapshot(bytes: Buffer, at: Places, l1Entries: number, virtualSize
   bytes.writeUInt32BE(16, record + 36);
   u64(bytes, virtualSize, record + 48);
   bytes.write('1snap', record + 56);
+}
+
+/** Counts twice what two have, and takes the hint away that one alone has it. */
+function share(bytes: Buffer, at: Places, clusterSize: number, entryBytes: number): void {
+  u64(bytes, at.l2, at.l1);
+  u64(bytes, at.l2, at.snapshotL1);
+  const data = Array.from({ length: DATA_CLUSTERS }, (_, index) => at.data + index * clusterSize);
+  for (const [index, place] of data.entries()) u64(bytes, place, at.l2 + index * entryBytes);
+  for (const place of [at.l2, ...data, ...(at.packed ? [at.packed] : [])]) {
+    bytes.writeUInt16BE(2, at.refcountBlock + (place / clusterSize) * 2);
+  }
 }
 
 function writeBitmap(bytes: Buffer, at: Places): void {

@@ -23,9 +23,14 @@ describe('every hostile file is refused, and the reason is said', () => {
         await assert.rejects(askQemu(path, { scratch }), { code, message: reason });
         return;
       }
-      for (const sizes of [[65536], [4093, 77]]) {
+      const known = { totalSize: image.length };
+      for (const [options, sizes] of [
+        [{}, [65536]],
+        [{}, [4093, 77]],
+        [known, [65536]],
+      ] as const) {
         assert.throws(
-          () => checkDeclaredFormat(parameters?.format, inspect(image, {}, sizes)),
+          () => checkDeclaredFormat(parameters?.format, inspect(image, options, sizes)),
           (error) => {
             assert.ok(error instanceof IngotError, String(error));
             assert.equal(error.code, code);
@@ -51,6 +56,9 @@ describe('what the hostile files are made of is taken while it is sound', () => 
     ['subclusters', { extendedL2: true }],
     ['a compressed cluster', { compressed: true }],
     ['a snapshot', { snapshot: true }],
+    ['a snapshot that shares all', { snapshotShares: true }],
+    ['a snapshot that shares all, compressed', { snapshotShares: true, compressed: true }],
+    ['a snapshot that shares all, subclusters', { snapshotShares: true, extendedL2: true }],
     ['a bitmap', { bitmap: true }],
     ['its L1 table last', { l1Last: true }],
     ['an extension that is not known', { extensions: [[0x12345678, Buffer.from('anything')]] }],

@@ -149,6 +149,70 @@ export const qcow2MapCases: readonly HostileCase[] = [
     },
     { compressed: true },
   ),
+  map(
+    'bomb: 8190 compressed clusters of some 100 bytes, all the same',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, compressedEntry(at.packed, 0, 16), at.l2 + 16);
+      for (let entry = 3; entry < 8192; entry++) b.copy(b, at.l2 + entry * 8, at.l2 + 16, at.l2 + 24);
+    },
+    { compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'two L2 entries with one cluster, in a table that a snapshot shares',
+    /two clusters of data are at|lie over each other/,
+    (b, at) => u64(b, at.data, at.l2 + 80),
+    { snapshotShares: true },
+  ),
+  map(
+    'bomb: one cluster 8192 times, in a table that a snapshot shares',
+    /two clusters of data are at|lie over each other/,
+    (b, at) => {
+      for (let entry = 0; entry < 8192; entry++) u64(b, at.data, at.l2 + entry * 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: the same compressed bytes 8190 times, in a table that a snapshot shares',
+    /lie over each other/,
+    (b, at) => {
+      for (let entry = 2; entry < 8192; entry++) u64(b, compressedEntry(at.packed, 0, 16), at.l2 + entry * 8);
+    },
+    { snapshotShares: true, compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: one cluster 8192 times, in a snapshot alone',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      for (let entry = 0; entry < 8192; entry++) u64(b, at.data, at.l2 + entry * 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    'bomb: the same compressed bytes 8190 times, in a snapshot alone',
+    /lie over each other/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      for (let entry = 2; entry < 8192; entry++) u64(b, compressedEntry(at.packed, 0, 16), at.l2 + entry * 8);
+    },
+    { snapshotShares: true, compressed: true, virtualSize: 2 ** 29 },
+  ),
+  map(
+    "L2 table that is at one place of the disk's L1 table and at another of a snapshot's",
+    /two of its L2 tables/,
+    (b, at) => {
+      u64(b, 0, at.l1);
+      u64(b, at.l2, at.l1 + 8);
+    },
+    { snapshotShares: true, virtualSize: 2 ** 30 },
+  ),
+  map(
+    'two entries of the L1 table of a snapshot with one L2 table',
+    /two of its L2 tables/,
+    (b, at) => u64(b, at.l2, at.snapshotL1 + 8),
+    { snapshotShares: true, virtualSize: 2 ** 30 },
+  ),
 
   map('refcount block behind the end', /refcount block reaches/, (b, at) =>
     u64(b, 2n ** 50n, at.refcountTable),
