@@ -191,6 +191,11 @@ export const COPYING: readonly Scenario[] = [
       },
     }),
     bring: bringBytes,
-    verify: made('Image'),
+    verify: async (client, things, answer) => {
+      await made('Image')(client, things, answer);
+      // No longer where the bytes were awaited.
+      if (answer)
+        for (const { installPath } of await copiesOf(client, NEW)) assert.ok(existsSync(installPath));
+    },
   },
 ];
