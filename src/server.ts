@@ -329,6 +329,7 @@ async function start(
         storages,
         primaryStorages,
         hypervisor,
+        trash: parts.trash,
         database,
         config,
         stopping,

@@ -7,6 +7,7 @@ import type { Database } from './database/database.ts';
 import type { JobRunner } from './job/runner.ts';
 import type { Node } from './management-node/node.ts';
 import type { PrimaryStorages } from './primary-storage/primary-storages.ts';
+import type { Trash } from './primary-storage/trash.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
 
 /** How long calls under way may take to be answered when the service stops, in milliseconds. */
@@ -22,6 +23,7 @@ export async function stop(parts: {
   storages: BackupStorages;
   primaryStorages: PrimaryStorages;
   hypervisor: Hypervisor;
+  trash: Trash;
   database: Database;
   config: Config;
   /** Ends what runs in the background. */
@@ -32,7 +34,8 @@ export async function stop(parts: {
   await closeApp(parts.app);
   await parts.runner.stop(GRACE);
   await parts.node.stop();
-  await Promise.race([parts.describing, delay(CALLS_GRACE, undefined, { ref: false })]);
+  const rest = Promise.all([parts.describing, parts.trash.stop()]);
+  await Promise.race([rest, delay(CALLS_GRACE, undefined, { ref: false })]);
   await parts.storages.close();
   await parts.primaryStorages.close();
   await parts.hypervisor.close();

@@ -75,6 +75,7 @@ export class Trash {
   readonly #emptying = new Map<string, Promise<void>>();
   /** Storages that got more to remove meanwhile. */
   readonly #again = new Set<string>();
+  #stopping = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -82,13 +83,25 @@ export class Trash {
 
   /** Removes what it can; what it can't stays for the next time. Never rejects. */
   async empty(): Promise<void> {
-    const { database, log } = this.#parts;
+    const { database } = this.#parts;
+    if (this.#stopping) return;
     try {
       const storages = await database.sql.selectFrom('trash').select('storageUuid').distinct().execute();
       await Promise.all(storages.map(({ storageUuid }) => this.#emptyStorage(storageUuid)));
     } catch (error) {
-      log.error({ err: error }, 'emptying the trash failed; tried again later');
+      this.#tell({ err: error });
     }
+  }
+
+  /** Ends with the files that are just being removed; the others stay for the next start. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#emptying.values());
+  }
+
+  #tell(about: Record<string, unknown>): void {
+    // What it stood on may have been closed under it.
+    if (!this.#stopping) this.#parts.log.error(about, 'emptying the trash failed; tried again later');
   }
 
   #emptyStorage(storageUuid: string): Promise<void> {
@@ -102,7 +115,7 @@ export class Trash {
   }
 
   async #emptyInRounds(storageUuid: string): Promise<void> {
-    const { database, log } = this.#parts;
+    const { database } = this.#parts;
     do {
       this.#again.delete(storageUuid);
       try {
@@ -114,15 +127,16 @@ export class Trash {
           .execute();
         await this.#emptyOn(storageUuid, items);
       } catch (error) {
-        log.error({ storage: storageUuid, err: error }, 'emptying the trash failed; tried again later');
+        this.#tell({ storage: storageUuid, err: error });
       }
-    } while (this.#again.has(storageUuid));
+    } while (this.#again.has(storageUuid) && !this.#stopping);
     this.#emptying.delete(storageUuid);
   }
 
   /** All of one storage's, as long as it can be reached. */
   async #emptyOn(storageUuid: string, items: readonly TrashRow[]): Promise<void> {
     for (const item of items) {
+      if (this.#stopping) return;
       const storage = await this.#parts.database.sql
         .selectFrom(item.kind === 'primary' ? 'primaryStorage' : 'backupStorage')
         .select('status')

@@ -103,6 +103,29 @@ for (const kind of ['sqlite', 'postgres']) {
       );
     });
 
+    it('ends at a stop with the file that is being removed, and leaves the others for the next start', async () => {
+      await drop('templates/a', 'templates/b');
+      const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const trash = open({
+        onStep: async (step) => {
+          if (!step.startsWith('before')) return;
+          held.resolve();
+          await goOn.promise;
+        },
+      });
+      const emptying = trash.empty();
+      await held.promise;
+      const stopping = trash.stop();
+      goOn.resolve();
+      await stopping;
+      assert.equal(await left(), 1);
+      await trash.empty();
+      await emptying;
+      assert.equal(await left(), 1);
+      await open({ alone: true }).empty();
+      assert.equal(await left(), 0);
+    });
+
     it('is left where its storage is away, and taken away when that is back', async () => {
       await drop('templates/a');
       await statusIs('Disconnected');
