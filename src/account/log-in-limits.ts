@@ -8,8 +8,10 @@ import { type Attempt, Throttle } from './throttle.ts';
 const PAIR = { free: 3, firstWait: 250, longestWait: 8000, atOnce: 200, atOnceWithWaits: 3 };
 /** Who tries one password on many accounts. Milder, as a whole office may share an address. */
 const ADDRESS = { free: 20, firstWait: 250, longestWait: 2000, atOnce: 400, atOnceWithWaits: 20 };
-/** Attempts of strangers under way at once, from wherever: some seconds' work (password.ts). */
+/** Strangers whose passwords are being computed, or will be next, from wherever: some seconds' work (password.ts). */
 const MOST_STRANGERS = 500;
+/** Strangers who wait for their turn, which costs next to nothing. */
+const MOST_WAITING = 20_000;
 /** How long somebody who has logged in is no stranger, in milliseconds. */
 const ACQUAINTANCE = 7 * 24 * 3_600_000;
 const MOST_KNOWN = 10_000;
@@ -28,6 +30,7 @@ export class LogInLimits {
   /** When an account was last logged in to from an address, the latest at the end. */
   readonly #known = new Map<string, number>();
   #strangers = 0;
+  #waiting = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -46,28 +49,25 @@ export class LogInLimits {
     const origin = originOf(from);
     const key = keyOf(origin, name);
     const isKnown = this.#isKnown(key);
-    if (!isKnown && this.#strangers >= MOST_STRANGERS) {
-      throw new IngotError('ID.1000', `${this.#strangers} log-ins are under way; try again in 5 s`, {
-        retryable: true,
-      });
-    }
+    if (!isKnown && this.#waiting >= MOST_WAITING) throw tooMany(this.#waiting);
     const pair = this.#pairs.begin(key, `to '${name}' from ${origin}`);
     let address: Attempt | undefined;
     try {
       if (!isKnown) {
         address = this.#addresses.begin(origin, `from ${origin}`);
-        this.#strangers++;
+        this.#waiting++;
       }
       // In this order: nobody else at the address waits for what one account has it wait for.
       await pair.turn();
       await address?.turn();
-      const result = await work({
+      const guess = {
         isKnown,
         failed: () => {
           address?.failed();
           return pair.failed();
         },
-      });
+      };
+      const result = isKnown ? await work(guess) : await this.#asStranger(() => work(guess));
       pair.forgive();
       this.#remember(key);
       return result;
@@ -75,8 +75,19 @@ export class LogInLimits {
       pair.end();
       if (address) {
         address.end();
-        this.#strangers--;
+        this.#waiting--;
       }
+    }
+  }
+
+  /** Only those count whose turn it is: who has to wait for his own failures keeps no place from others. */
+  async #asStranger<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#strangers >= MOST_STRANGERS) throw tooMany(this.#strangers);
+    this.#strangers++;
+    try {
+      return await work();
+    } finally {
+      this.#strangers--;
     }
   }
 
@@ -110,5 +121,8 @@ export class LogInLimits {
     if (this.#known.size > MOST_KNOWN && oldest !== undefined) this.#known.delete(oldest);
   }
 }
+
+const tooMany = (count: number) =>
+  new IngotError('ID.1000', `${count} log-ins are under way; try again in 5 s`, { retryable: true });
 
 const keyOf = (origin: string, name: string) => `${origin} ${name.toLowerCase()}`;

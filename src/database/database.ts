@@ -17,7 +17,7 @@ import { TableFacts } from './table-facts.ts';
 import { TIME_LIMIT } from './time-limit.ts';
 
 /** Connections to PostgreSQL for reads that may take long. */
-const READERS = 4;
+const READERS = 8;
 
 /** Every table's row type. Each resource adds its own where it is declared (`declare module`). */
 // biome-ignore lint/suspicious/noEmptyInterface: filled by the folders that own the tables

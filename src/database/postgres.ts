@@ -1,6 +1,5 @@
 /** PostgreSQL through pg, for more than one process on the same state. */
 import {
-  CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   PostgresDialect,
@@ -35,6 +34,9 @@ export const POSTGRES_SYNTAX: Syntax = {
   amongValue: (values) => values,
 };
 
+/** Milliseconds until a connection must stand. */
+const CONNECT_TIMEOUT = 10_000;
+
 interface PostgresOptions {
   /** At once, at most. */
   connections?: number;
@@ -46,9 +48,16 @@ export function openPostgres(url: string, { connections = 10, timeLimit }: Postg
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
-    connectionTimeoutMillis: 10_000,
+    // What waits for others' long queries to end is not kept from its own.
+    connectionTimeoutMillis: CONNECT_TIMEOUT + (timeLimit ?? 0),
     application_name: 'ingot',
     types: { getTypeParser: readType },
+    // Not as a parameter of the connection: proxies such as PgBouncer refuse those that they don't know.
+    ...(timeLimit !== undefined && {
+      onConnect: async (client: pg.ClientBase) => {
+        await client.query(`set statement_timeout = ${timeLimit}`);
+      },
+    }),
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {});
@@ -56,12 +65,7 @@ export function openPostgres(url: string, { connections = 10, timeLimit }: Postg
   pool.on('connect', (client) => client.on('error', () => {}));
   return new OutageNamingDialect({
     pool,
-    async onCreateConnection(connection) {
-      nameOutages(connection, timeLimit);
-      // Not as a parameter of the connection: proxies such as PgBouncer refuse those that they don't know.
-      if (timeLimit !== undefined)
-        await connection.executeQuery(CompiledQuery.raw(`set statement_timeout = ${timeLimit}`));
-    },
+    onCreateConnection: async (connection) => nameOutages(connection, timeLimit),
   });
 }
 
