@@ -56,9 +56,13 @@ export interface PrimaryStorageDriver {
   /** When the file was last written, milliseconds since 1970. */
   written(path: string): Promise<number>;
 
-  /** A new disk over `base` that holds the same; `size` is at least the base's. Milliseconds, and next to no space. */
+  /**
+   * A new disk over `base` that holds the same; `size` is at least the base's. Milliseconds, and next to no space. One
+   * that is there already stays as it is, and is durable then: no path is used for a second disk, so the same job has
+   * made it before a death, or after the backup that the database is of, and a guest may have written to it since.
+   */
   clone(base: Base, path: string, size: number): Promise<void>;
-  /** A new disk that reads as zeros. */
+  /** A new disk that reads as zeros; one that is there already stays, as with `clone`. */
   blank(path: string, size: number): Promise<void>;
   /** From now on others may stand on the disk, and nothing writes to it. */
   freeze(path: string): Promise<void>;

@@ -93,7 +93,7 @@ export class ImageCaches {
     const report = (progress: Progress) => {
       for (const each of crowd) each.report?.(progress);
     };
-    const done = this.#provide(key, asking.id, stop.signal, report);
+    const done = this.#provide(key, crowd, stop.signal, report);
     return { done, stop, asking: crowd };
   }
 
@@ -127,7 +127,7 @@ export class ImageCaches {
   /** Fulfilled when the entry is ready, by our doing or another process's. */
   async #provide(
     key: CacheKey,
-    job: string,
+    crowd: ReadonlySet<Asking>,
     signal: AbortSignal,
     report: (progress: Progress) => void,
   ): Promise<void> {
@@ -135,6 +135,8 @@ export class ImageCaches {
     for (;;) {
       signal.throwIfAborted();
       const entry = await this.#rows.find(key);
+      // Whoever is here still: one that leaves hands over what is its.
+      const [{ id: job } = { id: '' }] = crowd;
       if (entry?.state === 'ready') {
         if (await this.#isIntact(entry)) return;
         this.#parts.log.warn({ storage, image }, 'an image in the cache was damaged; fetching it anew');
@@ -145,7 +147,7 @@ export class ImageCaches {
         if (await this.#insert(key, job)) {
           return this.#fetch(key, { signal, report, keepEntry: false });
         }
-      } else if (entry.jobUuid === job || !(await this.#rows.isWorkedOn(entry.jobUuid))) {
+      } else if (isOneOf(crowd, entry.jobUuid) || !(await this.#rows.isWorkedOn(entry.jobUuid))) {
         if (await this.#rows.claim(entry, job)) {
           return this.#fetch(key, { signal, report, keepEntry: await this.#rows.isNeeded(key) });
         }
@@ -227,4 +229,9 @@ export class ImageCaches {
     await this.#rows.setFingerprint(entry.id, fingerprint);
     return true;
   }
+}
+
+/** After a death, the job that was fetching it may come second, and wait here for the first: then nobody else does it. */
+function isOneOf(crowd: ReadonlySet<Asking>, job: string | null): boolean {
+  return [...crowd].some(({ id }) => id === job);
 }

@@ -48,10 +48,7 @@ export function revertVolumeFromSnapshot(
     async run(job) {
       const { volumeUuid, storageUuid, snapshot, old, next, to } = job.checkpoint;
       const driver = await parts.primaryStorages.driver(storageUuid);
-      // What is there was made before a death, or after the backup that this database is of.
-      if ((await driver.usage(next)) === undefined) {
-        await driver.clone({ path: snapshot.path, format: 'qcow2' }, next, to);
-      }
+      await driver.clone({ path: snapshot.path, format: 'qcow2' }, next, to);
       const usage = (await driver.usage(next)) ?? 0;
       return async (tx) => {
         await letGo(tx, job.call.id);

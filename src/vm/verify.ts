@@ -127,6 +127,8 @@ async function start(parts: VmParts, job: Job<typeof VerifyImageBoots, Checkpoin
   const { signal, report } = job;
   const driver = await parts.primaryStorages.driver(storageUuid);
   const entry = await parts.caches.require(storageUuid, imageUuid, { id: job.call.id, signal, report });
+  // A guest that died with the service has written to it.
+  await driver.remove(path);
   if (iso) await driver.blank(path, size);
   else await driver.clone(entry, path, size);
   const disks = [{ uuid: diskUuid, file: driver.location(path), deviceId: 0 }];

@@ -69,8 +69,6 @@ export async function makeDisk(
 ): Promise<void> {
   const { imageUuid, size, on } = disk;
   const driver = await parts.primaryStorages.driver(on.storageUuid);
-  // Made before a death, or after the backup that this database is of: a guest may have written to it since.
-  if ((await driver.usage(on.path)) !== undefined) return;
   if (imageUuid === undefined) return driver.blank(on.path, size);
   await driver.clone(await parts.caches.require(on.storageUuid, imageUuid, asking), on.path, size);
 }

@@ -91,6 +91,21 @@ export function primaryStorageDriverContract(name: string, maker: PrimaryStorage
       });
     }
 
+    test('makes no disk a second time: a guest may have written to it', async (driver) => {
+      const base = await cached(driver, 'qcow2');
+      for (const make of [
+        () => driver.clone(base, 'volumes/k/1.qcow2', SIZE),
+        () => driver.blank('volumes/k/2.qcow2', SIZE),
+      ]) {
+        await make();
+        const [path = ''] = (await paths(driver, 'volumes/k/')).slice(-1);
+        await write(driver, path, 'write -P 7 3M 1M');
+        await make();
+        await read(driver, path, 'read -P 7 3M 1M');
+      }
+      await sound(driver);
+    });
+
     test('makes blank disks, and makes them larger', async (driver) => {
       await driver.blank('volumes/c/1.qcow2', SIZE);
       assert.equal(await driver.baseOf('volumes/c/1.qcow2'), undefined);

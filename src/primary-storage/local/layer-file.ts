@@ -1,10 +1,11 @@
 /** New layers: small qcow2 files that hold nothing of their own yet. Written by us, as starting qemu-img costs more. */
-import { open, rename } from 'node:fs/promises';
+import { access, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { inDirectory, syncUpTo, unlinkIfThere } from '../../backup-storage/local/durable-directory.ts';
 import { partOf } from '../../backup-storage/local/object-path.ts';
 import { Qcow2Plan } from '../../disk/qcow2-plan.ts';
 import type { LayerFormat } from '../../disk/qemu-img.ts';
+import { isSystemError } from '../../kernel/errors.ts';
 
 const MODE = 0o640;
 const PAGE = 4096;
@@ -17,8 +18,23 @@ export interface NewLayer {
   base?: { file: string; format: LayerFormat };
 }
 
-/** Makes the layer's file, whole and durable; one that is there is replaced. */
-export async function writeLayer(root: string, { file, virtualSize, base }: NewLayer): Promise<void> {
+/** Makes the layer's file, whole and durable; one that is there stays. */
+export async function writeLayer(root: string, layer: NewLayer): Promise<void> {
+  if (!(await isThere(layer.file))) await writeNew(root, layer);
+  await syncUpTo(root, path.dirname(layer.file));
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await access(file);
+    return true;
+  } catch (thrown) {
+    if (isSystemError(thrown) && thrown.code === 'ENOENT') return false;
+    throw thrown;
+  }
+}
+
+async function writeNew(root: string, { file, virtualSize, base }: NewLayer): Promise<void> {
   const plan = new Qcow2Plan({
     virtualSize,
     runs: [],
@@ -45,7 +61,6 @@ export async function writeLayer(root: string, { file, virtualSize, base }: NewL
     }
     await rename(part, file);
   });
-  await syncUpTo(root, path.dirname(file));
 }
 
 /** Relative, so that the disk can be opened wherever the storage is mounted. */
