@@ -49,7 +49,7 @@ export interface Attempt {
 export class Throttle {
   readonly #clock: Clock;
   readonly #limits: ThrottleLimits;
-  /** The key that failed last stands at the end. Those with waits are by themselves: no number of others has them forgotten. */
+  /** The key that failed last stands at the end. Those with waits are by themselves: no number of others has them lost. */
   readonly #without = new Map<string, Attempts>();
   readonly #withWaits = new Map<string, Attempts>();
 

@@ -92,7 +92,7 @@ class OutageNamingDriver extends PostgresDriver {
   }
 }
 
-/** Has the connection's queries say what has happened, where the database goes away in the middle of them or ends them. */
+/** Has the connection's queries say what has happened where the database goes away in the middle of them, or ends them. */
 function nameOutages(connection: DatabaseConnection, timeLimit: number | undefined): void {
   const execute = connection.executeQuery.bind(connection);
   connection.executeQuery = async (...query) => {

@@ -231,7 +231,7 @@ export class ImageCaches {
   }
 }
 
-/** After a death, the job that was fetching it may come second, and wait here for the first: then nobody else does it. */
+/** After a death, the job that was fetching it may come second, and wait here for the first: then nobody else does. */
 function isOneOf(crowd: ReadonlySet<Asking>, job: string | null): boolean {
   return [...crowd].some(({ id }) => id === job);
 }

@@ -1,7 +1,8 @@
 /**
  * The one policy for every connection that the service makes because somebody asked it to: sources of images, web
- * hooks, endpoints of storages. The scheme has to be allowed; an address is judged after the name was looked up, at each connection anew, and
- * once more when the connection stands; the connection goes to the very address that was judged.
+ * hooks, endpoints of storages. The scheme has to be allowed; an address is judged after the name was looked up, at
+ * each connection anew, and once more when the connection stands; the connection goes to the very address that was
+ * judged.
  */
 import { lookup as dnsLookup } from 'node:dns';
 import http from 'node:http';

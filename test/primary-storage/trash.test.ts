@@ -74,19 +74,25 @@ for (const kind of ['sqlite', 'postgres']) {
       }
     }
 
-    it('leaves what has come to the path of a file that another process removed meanwhile', async () => {
-      const paths = ['templates/a', 'templates/b'];
-      await drop(...paths);
-      const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-      const slow = open({
+    /** A process that is just removing its first file, and goes on when it is told to. */
+    async function emptyingOne() {
+      const [held, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const trash = open({
         onStep: async (step) => {
           if (!step.startsWith('before')) return;
           held.resolve();
-          await goOn.promise;
+          await told.promise;
         },
       });
-      const emptying = slow.empty();
+      const emptying = trash.empty();
       await held.promise;
+      return { trash, emptying, goOn: told.resolve };
+    }
+
+    it('leaves what has come to the path of a file that another process removed meanwhile', async () => {
+      const paths = ['templates/a', 'templates/b'];
+      await drop(...paths);
+      const { emptying, goOn } = await emptyingOne();
       // It has the first file, and a list with both.
       await open().empty();
       assert.equal(await left(), 1);
@@ -94,7 +100,7 @@ for (const kind of ['sqlite', 'postgres']) {
       assert.equal(there.length, 1);
       const freed = paths.filter((path) => !there.includes(path));
       await put(...freed);
-      goOn.resolve();
+      goOn();
       await emptying;
       assert.equal(await left(), 0);
       assert.deepEqual(
@@ -105,18 +111,9 @@ for (const kind of ['sqlite', 'postgres']) {
 
     it('ends at a stop with the file that is being removed, and leaves the others for the next start', async () => {
       await drop('templates/a', 'templates/b');
-      const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-      const trash = open({
-        onStep: async (step) => {
-          if (!step.startsWith('before')) return;
-          held.resolve();
-          await goOn.promise;
-        },
-      });
-      const emptying = trash.empty();
-      await held.promise;
+      const { trash, emptying, goOn } = await emptyingOne();
       const stopping = trash.stop();
-      goOn.resolve();
+      goOn();
       await stopping;
       assert.equal(await left(), 1);
       await trash.empty();
@@ -138,23 +135,14 @@ for (const kind of ['sqlite', 'postgres']) {
 
     it('of one storage waits for no other that has much to remove', async () => {
       await drop('templates/a');
-      const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-      const trash = open({
-        onStep: async (step) => {
-          if (!step.startsWith('before')) return;
-          held.resolve();
-          await goOn.promise;
-        },
-      });
-      const emptying = trash.empty();
-      await held.promise;
+      const { trash, emptying, goOn } = await emptyingOne();
       // Of a storage that is gone there is nothing to remove but the row.
       await database.transaction((tx) => throwAway(tx, 'backup', newUuid(), ['templates/b']));
       await drop('templates/c');
       const again = trash.empty();
       while ((await left()) > 2) await new Promise((resolve) => setTimeout(resolve, 5));
       assert.equal(existsSync(fileOf('templates/a')), true);
-      goOn.resolve();
+      goOn();
       await Promise.all([emptying, again]);
       assert.deepEqual([await left(), existsSync(fileOf('templates/c'))], [0, false]);
     });
